@@ -1,0 +1,67 @@
+package archtest
+
+// module is the path of this repository's module.
+const module = "atoll"
+
+// room is one package: what it may import, as space-separated lists.
+type room struct {
+	path string // from the root of the repository; "." is the root package
+	in   string // rooms of this module; kv/* is every room in kv, * every room above this line
+	out  string // outside modules, or packages of them
+	kind purity
+}
+
+// purity says how far a room is bound to be deterministic.
+type purity int
+
+const (
+	worldly purity = iota // may use clock, files, network, goroutines
+	pure                  // a function of its arguments: none of these, nor map order or float arithmetic
+	floats                // pure, but documents' own semantics need float arithmetic: without fused multiply-add
+)
+
+// rooms is the house, from the bottom up: a room imports only rooms that stand
+// above it in this list. To add a room, add a line on its floor; to add an
+// edge, say in the commit why the house needs it.
+var rooms = []room{
+	// Nouns.
+	{".", "", "", pure},
+
+	// Bytes: pure functions.
+	{"wire", ".", "github.com/fxamacker/cbor/v2", pure},
+	{"value", ".", "go.mongodb.org/mongo-driver/v2/bson go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore", floats},
+	{"keys", ". value", "", pure},
+
+	// Machines: deterministic.
+	{"subnet", ". wire keys", "github.com/tidwall/btree", pure},
+	{"program/shard", ". wire keys value", "", pure},
+	{"program/directory", ". wire keys program/shard", "", pure},
+	{"program/accounts", ". wire program/directory program/shard", "", pure},
+
+	// World: one outside dependency each.
+	{"kv/kvtest", ".", "", worldly},
+	{"kv/mem", ".", "github.com/tidwall/btree", worldly},
+	{"kv/pebble", ".", "github.com/cockroachdb/pebble/v2 golang.org/x/sys", worldly},
+	{"log/local", ". wire keys", "", worldly},
+	{"exchange", ". wire", "", worldly},
+
+	// Doors: somebody's protocol turned into messages and queries.
+	{"route", ". wire keys program/*", "", worldly},
+	{"gateway/firestore", ". wire value route program/shard",
+		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
+	{"gateway/admin", ". wire value route program/*", "github.com/prometheus/client_golang", worldly},
+	{"client", ".", "", worldly},
+	{"console", ". client", "", worldly},
+
+	// Running: own goroutines, clock, retries.
+	{"node", ". wire keys subnet log/local kv/* exchange", "", worldly},
+	{"sim", "*", "github.com/anishathalye/porcupine", worldly},
+
+	// Wiring and flags.
+	{"cmd/atoll", "*", "github.com/spf13/cobra", worldly},
+
+	// For tests; no room imports them in what it ships.
+	{"internal/archtest", "", "", worldly},
+	{"internal/docstest", "", "", worldly},
+	{"internal/testtool", "", "", worldly},
+}
