@@ -26,6 +26,7 @@ const (
 var rooms = []room{
 	// Nouns.
 	{".", "", "", pure},
+	{"planted", "", "", pure}, // names of defects that the simulator plants
 
 	// Bytes: pure functions.
 	{"wire", ".", "github.com/fxamacker/cbor/v2", pure},
@@ -33,17 +34,17 @@ var rooms = []room{
 	{"keys", ". value", "", pure},
 
 	// Machines: deterministic.
-	{"subnet", ". wire keys", "github.com/tidwall/btree", pure},
-	{"program/shard", ". wire keys value", "", pure},
+	{"subnet", ". planted wire keys", "github.com/tidwall/btree", pure},
+	{"program/shard", ". planted wire keys value", "", pure},
 	{"program/directory", ". wire keys program/shard", "", pure},
 	{"program/accounts", ". wire program/directory program/shard", "", pure},
 
 	// World: one outside dependency each.
 	{"kv/kvtest", ".", "", worldly},
-	{"kv/mem", ".", "github.com/tidwall/btree", worldly},
+	{"kv/mem", ". planted", "github.com/tidwall/btree", worldly},
 	{"kv/pebble", ".", "github.com/cockroachdb/pebble/v2 golang.org/x/sys", worldly},
-	{"log/local", ". wire keys", "", worldly},
-	{"exchange", ". wire", "", worldly},
+	{"log/local", ". planted wire keys", "", worldly},
+	{"exchange", ". planted wire", "", worldly},
 
 	// Doors: somebody's protocol turned into messages and queries.
 	{"route", ". wire keys program/*", "", worldly},
@@ -54,7 +55,7 @@ var rooms = []room{
 	{"console", ". client", "", worldly},
 
 	// Running: own goroutines, clock, retries.
-	{"node", ". wire keys subnet log/local kv/* exchange", "", worldly},
+	{"node", ". planted wire keys subnet log/local kv/* exchange", "", worldly},
 	{"sim", "*", "github.com/anishathalye/porcupine", worldly},
 
 	// Wiring and flags.
