@@ -1,0 +1,83 @@
+package subnet
+
+import (
+	"fmt"
+
+	"atoll"
+	"atoll/keys"
+	"atoll/wire"
+)
+
+// Query answers a question to a canister from a state and its head. Both must
+// be durable; r may be read from several goroutines at once.
+func Query(programs map[string]Entry, r atoll.Reader, head Head, to atoll.CanisterID, q atoll.Question) (reply []byte, err error) {
+	if local(to, head.Subnet) == atoll.Management {
+		return manageQuery(programs, r, q)
+	}
+	c, err := readCanister(r, programs, to)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		return nil, atoll.Errorf(atoll.NotFound, "there is no canister %s on subnet %d", to, head.Subnet)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			reply, err = nil, &atoll.Error{Kind: atoll.Panicked, Msg: "the program panicked", Detail: fmt.Sprint(p)}
+		}
+	}()
+	return c.entry.Program.Query(view{r: r, c: c, head: head}, q)
+}
+
+// manageQuery answers canister_status for controllers and the node itself.
+func manageQuery(programs map[string]Entry, r atoll.Reader, q atoll.Question) ([]byte, error) {
+	if q.Method != MethodStatus {
+		return nil, atoll.Errorf(atoll.Unimplemented, "the management canister has no query %q", q.Method)
+	}
+	var m Managed
+	if err := wire.Unmarshal(q.Payload, &m); err != nil {
+		return nil, err
+	}
+	c, err := readCanister(r, programs, m.Canister)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		return nil, atoll.Errorf(atoll.NotFound, "there is no canister %s", m.Canister)
+	}
+	if q.Caller != atoll.Management && !contains(c.Controllers, q.Caller) {
+		return nil, atoll.Errorf(atoll.PermissionDenied, "%s is no controller of canister %s", q.Caller, m.Canister)
+	}
+	return wire.Marshal(c.info()), nil
+}
+
+func contains(ps []atoll.Principal, p atoll.Principal) bool {
+	for _, x := range ps {
+		if x == p {
+			return true
+		}
+	}
+	return false
+}
+
+// view is what a query reads.
+type view struct {
+	r    atoll.Reader
+	c    *canister
+	head Head
+}
+
+var _ atoll.View = view{}
+
+func (v view) Turn() atoll.Turn {
+	return atoll.Turn{Self: v.c.id, Subnet: v.head.Subnet, Now: v.head.Time, Height: v.head.Height, Semantics: v.head.Semantics}
+}
+
+func (v view) State() atoll.Reader { return window{r: v.r, prefix: ownPrefix(v.c.id)} }
+
+func (v view) Ranges() atoll.Reader {
+	if !v.c.entry.Ranges {
+		return nil
+	}
+	return window{r: v.r, space: keys.SpaceRanges}
+}
