@@ -62,10 +62,11 @@ func checkPure(r room, dir string, p *build.Package, report func(string, ...any)
 	c.info = &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}}
 	conf := types.Config{
 		Importer: importer.ForCompiler(c.fset, "gc", imp),
-		Error:    func(err error) { report("%s cannot be judged, its types do not check: %v", r.path, err) },
+		Error:    func(error) {}, // go on behind an error; Check returns the first
 	}
-	// Every error has been reported above.
-	_, _ = conf.Check(r.path, c.fset, files, c.info)
+	if _, err := conf.Check(r.path, c.fset, files, c.info); err != nil {
+		report("%s cannot be judged, its types do not check: %v", r.path, err)
+	}
 	for _, f := range files {
 		c.file(f)
 	}
