@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+)
+
+// workload names one kind of operation.
+type workload string
+
+const (
+	workloadCreate workload = "create" // one new document, acknowledged once it is durable
+	workloadGet    workload = "get"    // one of the seeded documents by its id
+	workloadQuery  workload = "query"  // 20 whole documents from some n on, in the order of n
+	workloadEcho   workload = "echo"   // a call that stores nothing
+	workloadAppend workload = "append" // 256 bytes appended to a file and synced
+)
+
+// connection is one connection of a client to a server. It carries one
+// operation at a time and belongs to one goroutine. do returns nil only if the
+// server answered as it should.
+type connection interface {
+	do(ctx context.Context, w workload, s *source) error
+	get(ctx context.Context, id string) error
+	io.Closer
+}
+
+// minimumDocument is the least size of a document's answer in bytes: an answer
+// below it lacks the body.
+const minimumDocument = bodySize
+
+// lowNumber is where a query starts: low enough that queryLimit seeded
+// documents follow.
+func lowNumber(s *source) int64 { return s.number() / 2 }
+
+// httpPaths says where a server of JSON over HTTP expects what.
+type httpPaths struct {
+	create string                  // where a document is posted
+	get    string                  // what precedes the id
+	query  func(from int64) string // 20 documents with n ≥ from, in the order of n
+}
+
+var pocketbasePaths = httpPaths{
+	create: "/api/collections/docs/records",
+	get:    "/api/collections/docs/records/",
+	query: func(from int64) string {
+		// skipTotal: by default PocketBase counts all matching documents too,
+		// which nobody else does here.
+		return "/api/collections/docs/records?skipTotal=1&sort=n&perPage=" + strconv.Itoa(queryLimit) +
+			"&filter=n%3E%3D" + strconv.FormatInt(from, 10)
+	},
+}
+
+var yardstickPaths = httpPaths{
+	create: "/docs",
+	get:    "/docs/",
+	query:  func(from int64) string { return "/docs?from=" + strconv.FormatInt(from, 10) },
+}
+
+// httpConnection is one kept-alive connection to a server of JSON over HTTP.
+type httpConnection struct {
+	transport *http.Transport
+	base      string // "http://host:port"
+	paths     httpPaths
+	answer    bytes.Buffer // of the latest request; reused
+}
+
+func dialHTTP(address string, paths httpPaths) *httpConnection {
+	return &httpConnection{
+		transport: &http.Transport{MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, DisableCompression: true},
+		base:      "http://" + address,
+		paths:     paths,
+	}
+}
+
+func (c *httpConnection) do(ctx context.Context, w workload, s *source) error {
+	switch w {
+	case workloadCreate:
+		doc := s.document()
+		body, err := json.Marshal(doc)
+		if err != nil {
+			return err
+		}
+		if err := c.send(ctx, http.MethodPost, c.paths.create, body, minimumDocument); err != nil {
+			return err
+		}
+		s.acknowledged(doc.ID)
+		return nil
+	case workloadGet:
+		return c.get(ctx, s.existing())
+	case workloadQuery:
+		return c.send(ctx, http.MethodGet, c.paths.query(lowNumber(s)), nil, queryLimit*minimumDocument)
+	}
+	return fmt.Errorf("no %s over HTTP", w)
+}
+
+func (c *httpConnection) get(ctx context.Context, id string) error {
+	return c.send(ctx, http.MethodGet, c.paths.get+id, nil, minimumDocument)
+}
+
+// send makes one request and reads the whole answer, which must be a success of
+// at least minimum bytes.
+func (c *httpConnection) send(ctx context.Context, method, path string, body []byte, minimum int) error {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := c.transport.RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	c.answer.Reset()
+	_, readErr := c.answer.ReadFrom(response.Body)
+	if err := errors.Join(readErr, response.Body.Close()); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: %s: %.200s", method, path, response.Status, c.answer.Bytes())
+	}
+	if c.answer.Len() < minimum {
+		return fmt.Errorf("%s %s: an answer of %d bytes, want at least %d", method, path, c.answer.Len(), minimum)
+	}
+	return nil
+}
+
+// Close gives the connection up.
+func (c *httpConnection) Close() error {
+	c.transport.CloseIdleConnections()
+	return nil
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+const (
+	database   = "projects/bench/databases/(default)"
+	collection = "docs"
+	parent     = database + "/documents"
+)
+
+// firestoreConnection is one HTTP/2 connection to a server of the Firestore
+// protocol, used through the generated stubs. It sends what Google's SDKs send
+// (Commit, RunQuery, the same headers) without their own work around it.
+type firestoreConnection struct {
+	conn   *grpc.ClientConn
+	client firestorepb.FirestoreClient
+}
+
+// dialGRPC opens a connection of its own: each ClientConn has its own socket.
+func dialGRPC(address string) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+}
+
+func dialFirestore(address string) (*firestoreConnection, error) {
+	conn, err := dialGRPC(address)
+	if err != nil {
+		return nil, err
+	}
+	return &firestoreConnection{conn: conn, client: firestorepb.NewFirestoreClient(conn)}, nil
+}
+
+// asOwner adds the headers of an SDK that is pointed at an emulator.
+func asOwner(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx,
+		"authorization", "Bearer owner",
+		"google-cloud-resource-prefix", database)
+}
+
+func (c *firestoreConnection) do(ctx context.Context, w workload, s *source) error {
+	switch w {
+	case workloadCreate:
+		return c.create(ctx, s)
+	case workloadGet:
+		return c.get(ctx, s.existing())
+	case workloadQuery:
+		return c.query(ctx, lowNumber(s))
+	}
+	return fmt.Errorf("no %s over the Firestore protocol", w)
+}
+
+// create commits one document that must not exist yet.
+func (c *firestoreConnection) create(ctx context.Context, s *source) error {
+	doc := s.document()
+	response, err := c.client.Commit(asOwner(ctx), &firestorepb.CommitRequest{
+		Database: database,
+		Writes: []*firestorepb.Write{{
+			Operation: &firestorepb.Write_Update{Update: firestoreDocument(doc)},
+			CurrentDocument: &firestorepb.Precondition{
+				ConditionType: &firestorepb.Precondition_Exists{Exists: false},
+			},
+		}},
+	})
+	if err != nil {
+		return err
+	}
+	if len(response.WriteResults) != 1 || response.CommitTime == nil {
+		return fmt.Errorf("commit: %d results and commit time %v, want one result and a time",
+			len(response.WriteResults), response.CommitTime)
+	}
+	s.acknowledged(doc.ID)
+	return nil
+}
+
+func (c *firestoreConnection) get(ctx context.Context, id string) error {
+	doc, err := c.client.GetDocument(asOwner(ctx), &firestorepb.GetDocumentRequest{Name: documentName(id)})
+	if err != nil {
+		return err
+	}
+	return checkDocument(doc)
+}
+
+// query asks for queryLimit documents from n on.
+func (c *firestoreConnection) query(ctx context.Context, n int64) error {
+	field := &firestorepb.StructuredQuery_FieldReference{FieldPath: "n"}
+	stream, err := c.client.RunQuery(asOwner(ctx), &firestorepb.RunQueryRequest{
+		Parent: parent,
+		QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: &firestorepb.StructuredQuery{
+			From: []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: collection}},
+			Where: &firestorepb.StructuredQuery_Filter{
+				FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
+					FieldFilter: &firestorepb.StructuredQuery_FieldFilter{
+						Field: field,
+						Op:    firestorepb.StructuredQuery_FieldFilter_GREATER_THAN_OR_EQUAL,
+						Value: integerValue(n),
+					}}},
+			OrderBy: []*firestorepb.StructuredQuery_Order{{
+				Field: field, Direction: firestorepb.StructuredQuery_ASCENDING,
+			}},
+			Limit: wrapperspb.Int32(queryLimit),
+		}},
+	})
+	if err != nil {
+		return err
+	}
+	for found := 0; ; {
+		response, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			if found != queryLimit {
+				return fmt.Errorf("query: %d documents, want %d", found, queryLimit)
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if response.Document == nil {
+			continue // progress only
+		}
+		if err := checkDocument(response.Document); err != nil {
+			return err
+		}
+		found++
+	}
+}
+
+// Close closes the socket.
+func (c *firestoreConnection) Close() error { return c.conn.Close() }
+
+func documentName(id string) string { return parent + "/" + collection + "/" + id }
+
+func firestoreDocument(doc document) *firestorepb.Document {
+	tags := &firestorepb.ArrayValue{}
+	for _, tag := range doc.Tags {
+		tags.Values = append(tags.Values, stringValue(tag))
+	}
+	return &firestorepb.Document{Name: documentName(doc.ID), Fields: map[string]*firestorepb.Value{
+		"title":  stringValue(doc.Title),
+		"body":   stringValue(doc.Body),
+		"n":      integerValue(doc.N),
+		"author": stringValue(doc.Author),
+		"tags":   {ValueType: &firestorepb.Value_ArrayValue{ArrayValue: tags}},
+		"done":   {ValueType: &firestorepb.Value_BooleanValue{BooleanValue: doc.Done}},
+	}}
+}
+
+func stringValue(s string) *firestorepb.Value {
+	return &firestorepb.Value{ValueType: &firestorepb.Value_StringValue{StringValue: s}}
+}
+
+func integerValue(n int64) *firestorepb.Value {
+	return &firestorepb.Value{ValueType: &firestorepb.Value_IntegerValue{IntegerValue: n}}
+}
+
+// checkDocument refuses an answer without the document's body.
+func checkDocument(doc *firestorepb.Document) error {
+	if got := len(doc.GetFields()["body"].GetStringValue()); got != bodySize {
+		return fmt.Errorf("document %q: a body of %d bytes, want %d", doc.GetName(), got, bodySize)
+	}
+	return nil
+}
+
+// The echo service is the least that a gRPC server can do: it shows what the
+// protocol alone costs on this machine.
+const (
+	echoService = "bench.Echo"
+	echoMethod  = "/" + echoService + "/Echo"
+)
+
+// echoRequest is what each call carries: 200 bytes.
+var echoRequest = wrapperspb.Bytes([]byte(strings.Repeat("x", 200)))
+
+// serveEcho serves the echo service on address until the process is told to stop.
+func serveEcho(address string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	server := grpc.NewServer()
+	server.RegisterService(&grpc.ServiceDesc{
+		ServiceName: echoService,
+		HandlerType: (*any)(nil),
+		Methods: []grpc.MethodDesc{{
+			MethodName: "Echo",
+			Handler: func(_ any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+				message := new(wrapperspb.BytesValue)
+				return message, decode(message)
+			},
+		}},
+	}, nil)
+	return server.Serve(listener)
+}
+
+// echoConnection is one HTTP/2 connection to the echo service.
+type echoConnection struct{ conn *grpc.ClientConn }
+
+func dialEcho(address string) (*echoConnection, error) {
+	conn, err := dialGRPC(address)
+	if err != nil {
+		return nil, err
+	}
+	return &echoConnection{conn}, nil
+}
+
+func (c *echoConnection) do(ctx context.Context, w workload, _ *source) error {
+	if w != workloadEcho {
+		return fmt.Errorf("no %s over the echo service", w)
+	}
+	answer := new(wrapperspb.BytesValue)
+	if err := c.conn.Invoke(ctx, echoMethod, echoRequest, answer); err != nil {
+		return err
+	}
+	if len(answer.Value) != len(echoRequest.Value) {
+		return fmt.Errorf("echo: %d bytes came back of %d", len(answer.Value), len(echoRequest.Value))
+	}
+	return nil
+}
+
+func (c *echoConnection) get(context.Context, string) error {
+	return errors.New("the echo service stores nothing")
+}
+
+// Close closes the socket.
+func (c *echoConnection) Close() error { return c.conn.Close() }

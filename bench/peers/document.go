@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+)
+
+// document is the one logical document that every server stores. Its fields
+// are those of the PocketBase collection in pocketbase/main.go; encoded as JSON
+// it takes about 350 bytes.
+type document struct {
+	ID     string   `json:"id"` // 15 characters of a-z0-9, as PocketBase demands
+	Title  string   `json:"title"`
+	Body   string   `json:"body"` // bodySize bytes
+	N      int64    `json:"n"`    // 0 ≤ n < numbers; the field that every server indexes
+	Author string   `json:"author"`
+	Tags   []string `json:"tags"`
+	Done   bool     `json:"done"`
+}
+
+const (
+	bodySize  = 200
+	numbers   = 1_000_000
+	idLetters = "abcdefghijklmnopqrstuvwxyz0123456789"
+	idSize    = 15
+
+	// queryLimit is how many documents a query asks for.
+	queryLimit = 20
+
+	// rememberedIDs bounds how many acknowledged ids a source keeps for the
+	// check that what was acknowledged can be read.
+	rememberedIDs = 4
+)
+
+// text is what bodies are cut from: random letters, so that no server gains
+// from compressing them, made once, so that the client does not pay for it.
+var text = func() string {
+	rng := rand.New(rand.NewPCG(1, 2))
+	letters := make([]byte, 64<<10)
+	for i := range letters {
+		letters[i] = idLetters[rng.IntN(len(idLetters))]
+	}
+	return string(letters)
+}()
+
+// source supplies one connection with the documents, ids and numbers that it
+// asks for. It belongs to one goroutine.
+type source struct {
+	rng    *rand.Rand
+	seeded []string // ids that exist already; shared, never written to
+	acked  []string // a few of the ids whose create was acknowledged
+}
+
+// newSource returns the source of a connection. Sources with equal seeds give
+// equal documents.
+func newSource(seed uint64, seeded []string) *source {
+	return &source{rng: rand.New(rand.NewPCG(seed, 3)), seeded: seeded}
+}
+
+// document makes up the next document.
+func (s *source) document() document {
+	var id [idSize]byte
+	for i := range id {
+		id[i] = idLetters[s.rng.IntN(len(idLetters))]
+	}
+	n := s.number()
+	start := s.rng.IntN(len(text) - bodySize)
+	return document{
+		ID:     string(id[:]),
+		Title:  fmt.Sprintf("Note %d", n),
+		Body:   text[start : start+bodySize],
+		N:      n,
+		Author: fmt.Sprintf("user%d", n%1000),
+		Tags:   []string{"red", "green", "blue"},
+		Done:   n%2 == 0,
+	}
+}
+
+// number picks a value of the indexed field.
+func (s *source) number() int64 { return s.rng.Int64N(numbers) }
+
+// existing picks the id of a seeded document.
+func (s *source) existing() string { return s.seeded[s.rng.IntN(len(s.seeded))] }
+
+// acknowledged notes that the create of id succeeded. The ids kept are the
+// latest ones, since those are the ones that a careless server would lose.
+func (s *source) acknowledged(id string) {
+	if len(s.acked) == rememberedIDs {
+		s.acked = slices.Delete(s.acked, 0, 1)
+	}
+	s.acked = append(s.acked, id)
+}
