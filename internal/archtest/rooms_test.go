@@ -40,10 +40,11 @@ var rooms = []room{
 	{"program/accounts", ". wire program/directory program/shard", "", pure},
 
 	// World: one outside dependency each.
-	{"kv/kvtest", ".", "", worldly},
-	{"kv/mem", ". planted", "github.com/tidwall/btree", worldly},
-	{"kv/pebble", ".", "github.com/cockroachdb/pebble/v2 golang.org/x/sys", worldly},
-	{"log/local", ". planted wire keys", "", worldly},
+	{"kv", ".", "", worldly},
+	{"kv/kvtest", ". kv", "pgregory.net/rapid", worldly},
+	{"kv/mem", ". kv planted", "github.com/tidwall/btree", worldly},
+	{"kv/pebble", ". kv", "github.com/cockroachdb/pebble/v2 golang.org/x/sys", worldly},
+	{"log/local", ". planted wire keys subnet", "", worldly},
 	{"exchange", ". planted wire", "", worldly},
 
 	// Doors: somebody's protocol turned into messages and queries.
@@ -55,7 +56,7 @@ var rooms = []room{
 	{"console", ". client", "", worldly},
 
 	// Running: own goroutines, clock, retries.
-	{"node", ". planted wire keys subnet log/local kv/* exchange", "", worldly},
+	{"node", ". planted wire keys subnet log/local kv kv/* exchange", "", worldly},
 	{"sim", "*", "github.com/anishathalye/porcupine", worldly},
 
 	// Wiring and flags.
