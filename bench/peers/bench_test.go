@@ -152,6 +152,16 @@ func TestSourcesDiffer(t *testing.T) {
 	}
 }
 
+func TestSourceRemembersTheLatest(t *testing.T) {
+	var s source
+	for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
+		s.acknowledged(id)
+	}
+	if want := []string{"c", "d", "e", "f"}; !slices.Equal(s.acked, want) {
+		t.Errorf("remembered %v, want %v", s.acked, want)
+	}
+}
+
 func TestFlags(t *testing.T) {
 	config, _, err := parseFlags([]string{"--only", "disk,atoll", "--workload", "query"})
 	if err != nil || !slices.Equal(config.Names, []string{nameDisk, nameAtoll}) || !slices.Equal(config.Workloads, []workload{workloadQuery}) {

@@ -24,7 +24,7 @@ type Verdict struct {
 	Got    float64 `json:"got"`
 	Want   float64 `json:"want"`
 	Unit   string  `json:"unit"`   // what Got and Want count: "x" for a ratio, or "ms"
-	Answer string  `json:"answer"` // "meets", "falls short" or "not measured"
+	Answer string  `json:"answer"` // "meets", "falls short", "not measured" or "not durable"
 }
 
 // The targets: what Atoll is to reach with durable creates and reads by id
@@ -85,12 +85,26 @@ func (r *Result) verdicts() []Verdict {
 		}
 	}
 	latency, limit := spread(p99).Median, milliseconds(targetCreateP99)
-	return []Verdict{
+	verdicts := []Verdict{
 		atLeast("creates, at least this many times PocketBase (synchronous=FULL)", workloadCreate, namePocketBase, targetCreatesToPocketBase),
 		atLeast("creates, at least this share of the yardstick", workloadCreate, nameYardstick, targetCreatesToYardstick),
 		verdict(Verdict{Target: "creates, p99 below", Got: latency, Want: limit, Unit: "ms"}, latency < limit),
 		atLeast("reads by id, at least this many times PocketBase", workloadGet, namePocketBase, targetGetsToPocketBase),
 	}
+	if r.undurable(nameAtoll) {
+		for i := range verdicts[:3] { // those of creates
+			verdicts[i].Answer = "not durable"
+		}
+	}
+	return verdicts
+}
+
+// undurable tells whether a server was seen to acknowledge creates without
+// waiting for the disk.
+func (r *Result) undurable(name string) bool {
+	return slices.ContainsFunc(r.Syncs, func(seen Syncs) bool {
+		return seen.Server == name && seen.Note == "" && seen.Calls < tracedCreates
+	})
 }
 
 // verdict fills in the answer. A figure of 0 was not measured.
@@ -198,7 +212,7 @@ func (r *Result) printSyncs(out io.Writer) {
 		switch {
 		case seen.Note != "":
 			fmt.Fprintf(out, " %s not traced (%s);", seen.Server, seen.Note)
-		case seen.Calls < tracedCreates:
+		case r.undurable(seen.Server):
 			fmt.Fprintf(out, " %s %d: ACKNOWLEDGES WITHOUT A SYNC;", seen.Server, seen.Calls)
 		default:
 			fmt.Fprintf(out, " %s %d;", seen.Server, seen.Calls)

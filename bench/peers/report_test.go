@@ -42,6 +42,9 @@ func TestVerdicts(t *testing.T) {
 		{"reads too slow", func(r *Result) { r.Samples[4].OpsPerSecond = 14999 }, "meets, meets, meets, falls short"},
 		{"no PocketBase", func(r *Result) { r.Samples[1].Server, r.Samples[3].Server = "x", "x" }, "not measured, meets, meets, not measured"},
 		{"creates with errors do not count", func(r *Result) { r.Samples[2].Errors = 1 }, "not measured, not measured, not measured, meets"},
+		{"creates without syncs", func(r *Result) { r.Syncs = []Syncs{{Server: nameAtoll, Calls: 9}} }, "not durable, not durable, not durable, meets"},
+		{"creates that could not be traced", func(r *Result) { r.Syncs = []Syncs{{Server: nameAtoll, Note: "no strace"}} }, "meets, meets, meets, meets"},
+		{"a peer's creates without syncs", func(r *Result) { r.Syncs = []Syncs{{Server: namePocketBase}} }, "meets, meets, meets, meets"},
 		{"nothing", func(r *Result) { r.Samples = nil }, "not measured, not measured, not measured, not measured"},
 	} {
 		r := measured()

@@ -41,12 +41,12 @@ func request(handler http.Handler, method, path, body string) (int, string) {
 
 func TestYardstickKeepsAndOrdersDocuments(t *testing.T) {
 	handler := openYardstick(t)
-	for _, body := range []string{`{"id":"c","n":300}`, `{"id":"a","n":2}`, `{"id":"b","n":70000}`} {
+	for _, body := range []string{`{"id":"c","n":256}`, `{"id":"a","n":2}`, `{"id":"b","n":70000}`} {
 		if code, answer := request(handler, "POST", "/docs", body); code != http.StatusOK {
 			t.Fatalf("create %s: %d %s", body, code, answer)
 		}
 	}
-	if code, answer := request(handler, "GET", "/docs/c", ""); code != http.StatusOK || answer != `{"id":"c","n":300}` {
+	if code, answer := request(handler, "GET", "/docs/c", ""); code != http.StatusOK || answer != `{"id":"c","n":256}` {
 		t.Errorf("get: %d %s", code, answer)
 	}
 	code, answer := request(handler, "GET", "/docs?from=3", "")
