@@ -23,7 +23,9 @@ type RangeID uint64
 type RangeEpoch uint64
 
 // Family numbers a key space of one database: its documents under one
-// placement with their index entries. The directory hands them out; 0 is none.
+// placement with their index entries. The accounts program hands them out,
+// each once in an installation, since databases share a subnet's keys; 0 is
+// none.
 type Family uint32
 
 // Descriptor says who owns a range. Keys are placement keys of documents
@@ -106,7 +108,13 @@ type Transform struct {
 	Operand []byte        `cbor:"3,keyasint,omitempty"` // value.Encode of the operand; an array for union and remove
 }
 
-// CommitRequest changes documents of one range, all or none. For a commit over
+// MaxWrites is the most writes that one commit may have.
+const MaxWrites = 10_000
+
+// CommitRequest changes documents of one range, all or none. The writes are
+// applied in order, each to what the ones before it left; a document that
+// several of them change gets one new version. A request without an id
+// (atoll.Message.ID is zero) is executed each time that it comes. For a commit over
 // several shards of a subnet the message is joint and Targets has one entry for
 // each shard, in the order of Message.To.
 type CommitRequest struct {
@@ -141,14 +149,15 @@ type Document struct {
 // GetRequest reads documents by path, at one time.
 type GetRequest struct {
 	Target Target       `cbor:"1,keyasint"`
-	Paths  []atoll.Path `cbor:"2,keyasint"`
+	Paths  []atoll.Path `cbor:"2,keyasint"` // at most MaxPage
 	// At is the time to read at; 0 means now: all that is durable. A time
 	// before the collected horizon fails with FailedPrecondition, one after
 	// the durable time with OutOfRange (the caller waits, or has it closed).
 	At atoll.Time `cbor:"3,keyasint,omitempty"`
 }
 
-// GetReply answers in the order of the request's paths.
+// GetReply answers in the order of the request's paths. It may stop short of
+// the last ones for MaxReplyBytes, and never of the first.
 type GetReply struct {
 	Time      atoll.Time `cbor:"1,keyasint"` // at which was read
 	Documents []Document `cbor:"2,keyasint"`
@@ -199,7 +208,9 @@ type CollectionsReply struct {
 }
 
 // FeedRequest reads the change feed of a range: After < time <= now, in the
-// order of (time, key).
+// order of (time, key). It fails with FailedPrecondition if changes behind After
+// may have been forgotten (Status.Feed); then the reader reads the documents as
+// of now and goes on from there.
 type FeedRequest struct {
 	Target Target     `cbor:"1,keyasint"`
 	After  FeedCursor `cbor:"2,keyasint"`
@@ -221,20 +232,27 @@ type Change struct {
 }
 
 // FeedReply is one page. Closed is the time up to which nothing more can come;
-// if More is false, a reader that has this page has seen all up to Closed.
+// if More is false, a reader that has this page has seen all up to Closed. A
+// page may have no changes though there are more.
 type FeedReply struct {
 	Changes []Change   `cbor:"1,keyasint,omitempty"`
 	Closed  atoll.Time `cbor:"2,keyasint"`
 	More    bool       `cbor:"3,keyasint,omitempty"`
+	Next    FeedCursor `cbor:"4,keyasint"` // After of the request for the next page
 }
 
+// MaxCollect is the largest Limit of a CollectRequest.
+const MaxCollect = 100_000
+
 // CollectRequest asks a shard to forget what lies below the horizons. They are
-// part of the message, so that all replicas forget the same.
+// part of the message, so that all replicas forget the same. The first two never
+// fall again: a lower one than before means the same as that. None is taken to
+// lie after the commit time, nor Latest after Versions.
 type CollectRequest struct {
 	Versions atoll.Time `cbor:"1,keyasint"` // superseded versions before this time
 	Latest   atoll.Time `cbor:"2,keyasint"` // tombstones, and feed entries of live documents, before this time
 	Requests atoll.Time `cbor:"3,keyasint"` // results kept for repeated requests, before this time
-	Limit    int        `cbor:"4,keyasint"` // feed entries to look at
+	Limit    int        `cbor:"4,keyasint"` // feed entries to look at, 1 to MaxCollect
 }
 
 // CollectReply says how far it came.
@@ -247,4 +265,5 @@ type CollectReply struct {
 type Status struct {
 	Ranges  []Descriptor `cbor:"1,keyasint,omitempty"`
 	Horizon atoll.Time   `cbor:"2,keyasint"` // reads before it are refused
+	Feed    atoll.Time   `cbor:"3,keyasint"` // the feed is whole from here on; from before it no reader can go on
 }

@@ -1,2 +1,50 @@
-// Package shard is the program of a canister that owns ranges of documents.
+// Package shard is the program of a canister that owns ranges of documents: it
+// commits writes, and reads documents, collections and the change feed at any
+// time since its horizon.
+//
+// It is deterministic: no clock, randomness, goroutine or map order. Time is
+// that of the message; everything else is in the keys.
+//
+// # What is stored
+//
+// Documents stand in the key space that the shards of a subnet share
+// (Context.Ranges; package keys has the layout), so that a range changes its
+// owner without a document being rewritten. Each value begins with the number
+// of its format, which is never reused.
+//
+//	version of a document (keys.Version; the commit time is in the key, the
+//	newest version comes first):
+//	    1 | flags | revision uvarint | create time 8 bytes | BSON document
+//	    flags: 1 tombstone; then the create time is 0 and there is no BSON
+//	entry of the change feed (keys.FeedKey, under the range that owned the
+//	document when it was written):
+//	    1 | flags | request id 16 bytes, if flag 2
+//	    flags: 1 this document changed; 2 this is the first document of a
+//	    commit, whose result stands under the id
+//	result of a commit (keys.RequestKey of the first write's document):
+//	    1 | commit time 8 bytes | length of the caller uvarint | caller | CommitReply
+//
+// An entry with flag 2 alone is not a change. It only leads the collection of
+// old results, which goes by time while the results are ordered by document,
+// to the result of a commit that changed nothing.
+//
+// The shard's own keys (Context.State), their values in CBOR:
+//
+//	1                      the principal of the directory
+//	2 | range 8 bytes      Descriptor of an owned range
+//	3                      the horizons
+//	4 | range 8 bytes | p  FeedCursor: how far pass p of the collection came
+//
+// All integers in keys and values are big-endian.
+//
+// # What time means
+//
+// A read at T sees for each document the newest version at or before T. A
+// commit at T writes one version for each document that it changed, however
+// many of its writes touched it. Revisions count the changes of a path from 1
+// and go on over tombstones for as long as those are kept.
+//
+// Collection (MethodCollect) first raises the horizons, then removes what no
+// allowed read can see, in passes over the change feed that continue where
+// the last message left off.
 package shard

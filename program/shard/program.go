@@ -1,0 +1,81 @@
+package shard
+
+import (
+	"atoll"
+	"atoll/wire"
+)
+
+// Program is the shard program. It holds nothing; one value serves every shard.
+type Program struct{}
+
+var _ atoll.JointProgram = Program{}
+
+// New returns the shard program.
+func New() Program { return Program{} }
+
+// Update executes commit, assign and collect. Its errors: Unimplemented for
+// another method, Invalid for a malformed request, those of the method else.
+func (Program) Update(ctx atoll.Context, in atoll.Input) ([]byte, error) {
+	if in.IsReply {
+		return nil, atoll.Errorf(atoll.Invalid, "a shard makes no calls, so it takes no replies")
+	}
+	switch in.Method {
+	case MethodCommit:
+		return commit([]atoll.Context{ctx}, in)
+	case MethodAssign:
+		return nil, assign(ctx, in)
+	case MethodCollect:
+		return collect(ctx, in)
+	}
+	return nil, noMethod("update", in.Method)
+}
+
+// UpdateJoint executes a commit over several shards: with one commit time, all
+// of it or nothing.
+func (Program) UpdateJoint(ctxs []atoll.Context, in atoll.Input) ([]byte, error) {
+	if in.Method != MethodCommit {
+		return nil, noMethod("joint update", in.Method)
+	}
+	return commit(ctxs, in)
+}
+
+// Query answers get, list, collections, feed and status. Its errors:
+// Unimplemented for another method, Invalid for a malformed request,
+// WrongRange for a range that is not the shard's, FailedPrecondition for a
+// time before the horizon, OutOfRange for one after what is durable.
+func (Program) Query(v atoll.View, q atoll.Question) ([]byte, error) {
+	switch q.Method {
+	case MethodGet:
+		return answer(v, q, get)
+	case MethodList:
+		return answer(v, q, list)
+	case MethodCollections:
+		return answer(v, q, collections)
+	case MethodFeed:
+		return answer(v, q, feed)
+	case MethodStatus:
+		s, err := status(v.State())
+		if err != nil {
+			return nil, err
+		}
+		return wire.Marshal(s), nil
+	}
+	return nil, noMethod("query", q.Method)
+}
+
+// answer decodes a question, asks f and encodes its reply.
+func answer[Request, Reply any](v atoll.View, q atoll.Question, f func(atoll.View, *Request) (*Reply, error)) ([]byte, error) {
+	var req Request
+	if err := wire.Unmarshal(q.Payload, &req); err != nil {
+		return nil, err
+	}
+	reply, err := f(v, &req)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Marshal(reply), nil
+}
+
+func noMethod(kind, method string) error {
+	return atoll.Errorf(atoll.Unimplemented, "a shard has no %s %.40q", kind, method)
+}
