@@ -110,10 +110,11 @@ func (x *execution) receive(s *atoll.Slice) {
 	if s.From == x.m.cfg.Subnet {
 		return
 	}
-	st := x.stream(s.From)
+	st := x.m.stream(s.From)
 	for n := st.Acked + 1; n <= min(s.Acked, st.Out); n++ {
 		x.kernel.Delete(outKey(s.From, n))
 		st.Acked = n
+		x.changed(s.From)
 	}
 	for i := range s.Letters {
 		n := s.First + uint64(i)
@@ -124,6 +125,7 @@ func (x *execution) receive(s *atoll.Slice) {
 			return // a gap: they will send again from where we are
 		}
 		st.In = max(n, st.In)
+		x.changed(s.From)
 		l := s.Letters[i]
 		if from, ok := atoll.SubnetOf(l.From); !ok || from != s.From {
 			continue // nobody may speak for the canisters of another subnet
@@ -133,16 +135,11 @@ func (x *execution) receive(s *atoll.Slice) {
 	}
 }
 
-func (x *execution) stream(s atoll.SubnetID) *Stream {
-	st := x.m.streams[s]
-	if st == nil {
-		st = new(Stream)
-		x.m.streams[s] = st
-	}
+// changed notes that the stream to and from a subnet is not what it was.
+func (x *execution) changed(s atoll.SubnetID) {
 	if !slices.Contains(x.streams, s) {
 		x.streams = append(x.streams, s)
 	}
-	return st
 }
 
 // send routes a letter: to a queue here, or onto a stream.
@@ -152,8 +149,9 @@ func (x *execution) send(l atoll.Letter) {
 		x.enqueue(l)
 		return
 	}
-	st := x.stream(s)
+	st := x.m.stream(s)
 	st.Out++
+	x.changed(s)
 	x.head.Sent += l.Cycles
 	x.kernel.Set(outKey(s, st.Out), wire.Marshal(l))
 }

@@ -143,6 +143,15 @@ func (m *Machine) queue(to atoll.CanisterID) *queue {
 	return q
 }
 
+func (m *Machine) stream(s atoll.SubnetID) *Stream {
+	st := m.streams[s]
+	if st == nil {
+		st = new(Stream)
+		m.streams[s] = st
+	}
+	return st
+}
+
 // Streams returns the streams that a state holds.
 func Streams(r atoll.Reader) (map[atoll.SubnetID]*Stream, error) {
 	out := map[atoll.SubnetID]*Stream{}

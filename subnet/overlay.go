@@ -14,6 +14,7 @@ import (
 type entry struct {
 	key, value []byte
 	deleted    bool
+	again      bool // was deleted in this block before it was set
 }
 
 // overlay holds what one canister changed in one block, above the state before
@@ -61,6 +62,7 @@ func (o *overlay) rollback(keep int) {
 
 func (o *overlay) put(e *entry) {
 	old, _ := o.tree.Set(e)
+	e.again = old != nil && (old.deleted || old.again)
 	o.undo = append(o.undo, undo{e.key, old})
 	o.used.writes++
 	o.used.bytes += len(e.key) + len(e.value)

@@ -44,24 +44,11 @@ func Truncate(b *atoll.Batch, before atoll.Position) {
 func Tail(r atoll.Reader, from atoll.Position) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		it := r.Iter(key(from), []byte{keys.SpaceLog + 1})
-		defer it.Close()
 		next, prev := from, atoll.Hash{}
 		for ok := it.SeekGE(key(from)); ok; ok = it.Next() {
-			e, rec, err := decode(it.Key(), it.Value())
-			switch p := position(it.Key()); {
-			case err != nil:
-			case p != next && next == from:
-				err = atoll.Errorf(atoll.NotFound, "the log begins at position %d; %d is gone", p, from)
-			case p != next:
-				err = atoll.Errorf(atoll.DataLoss, "the log has a gap: position %d follows %d", p, next-1)
-			case rec.Position != p || p != from && rec.Prev != prev:
-				err = atoll.Errorf(atoll.DataLoss, "the log record at position %d does not follow the one before", p)
-			}
-			if err != nil {
-				yield(Entry{}, err)
-				return
-			}
-			if !yield(e, nil) {
+			e, err := follow(it.Key(), it.Value(), from, next, prev)
+			if !yield(e, err) || err != nil {
+				it.Close()
 				return
 			}
 			next, prev = next+1, wire.Sum(e.Record)
@@ -70,6 +57,23 @@ func Tail(r atoll.Reader, from atoll.Position) iter.Seq2[Entry, error] {
 			yield(Entry{}, err)
 		}
 	}
+}
+
+// follow decodes the entry at a key and checks that it is the next one of a
+// walk that began at from and whose last record has the hash prev.
+func follow(k, v []byte, from, next atoll.Position, prev atoll.Hash) (Entry, error) {
+	e, rec, err := decode(k, v)
+	switch p := position(k); {
+	case err != nil:
+		return e, err
+	case p != next && next == from:
+		return e, atoll.Errorf(atoll.NotFound, "the log begins at position %d; %d is gone", p, from)
+	case p != next:
+		return e, atoll.Errorf(atoll.DataLoss, "the log has a gap: position %d follows %d", p, next-1)
+	case rec.Position != p || p != from && rec.Prev != prev:
+		return e, atoll.Errorf(atoll.DataLoss, "the log record at position %d does not follow the one before", p)
+	}
+	return e, nil
 }
 
 func position(k []byte) atoll.Position {

@@ -16,6 +16,7 @@ type InitRequest struct {
 	Database atoll.Database `cbor:"1,keyasint"`
 	Subnet   atoll.SubnetID `cbor:"2,keyasint"` // where the first shard is to live
 	Cycles   uint64         `cbor:"3,keyasint"` // for the first shard
+	Family   shard.Family   `cbor:"4,keyasint"` // of the database's documents
 }
 
 // MapRequest asks for the descriptors of ranges that meet Start <= key < End

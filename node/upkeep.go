@@ -1,0 +1,130 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"atoll"
+	"atoll/subnet"
+)
+
+// housekeep watches the disk and sends the messages that keep the state small.
+func (r *runner) housekeep(ctx context.Context) {
+	disk := time.NewTicker(200 * time.Millisecond)
+	defer disk.Stop()
+	every := r.n.opt.HousekeepEvery
+	if every <= 0 {
+		every = 10 * time.Second
+	}
+	due := time.Now().Add(every)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-disk.C:
+		}
+		r.watchDisk()
+		if r.n.opt.Housekeep != nil && time.Now().After(due) {
+			r.keepHouse(ctx)
+			due = time.Now().Add(every)
+		}
+	}
+}
+
+// watchDisk refuses writes before the disk is full, and takes them again when
+// there is room: a disk that is really full may not even let a store close.
+func (r *runner) watchDisk() {
+	rep := r.on.Load()
+	if r.n.opt.MinFree == 0 || rep.disk.Free == nil || rep.Err() != nil {
+		return
+	}
+	free, err := rep.disk.Free()
+	if err != nil {
+		return
+	}
+	r.freeBytes.Store(free)
+	if free >= r.n.opt.MinFree {
+		rep.SetReadOnly(nil)
+		return
+	}
+	rep.SetReadOnly(atoll.Errorf(atoll.ResourceExhausted, "the disk has %d MiB left; writes are refused below %d MiB. Reads go on; writes do as soon as there is room", free>>20, r.n.opt.MinFree>>20))
+}
+
+func (r *runner) keepHouse(ctx context.Context) {
+	rep := r.replica()
+	s, err := rep.Acquire()
+	if err != nil {
+		return
+	}
+	messages := r.n.opt.Housekeep(s, wallClock())
+	s.Release()
+	for _, m := range messages {
+		m.From, m.ID = atoll.Management, atoll.RequestID(randomSeed())
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		o, err := r.update(ctx, m)
+		cancel()
+		if err == nil && o.Err != nil {
+			err = o.Err
+		}
+		if err != nil {
+			r.n.opt.Log.Warn("housekeeping", "subnet", r.id, "canister", m.To, "method", m.Method, "error", err)
+		}
+	}
+}
+
+// scrubStep is how many keys the scrub reads at once.
+const scrubStep = 2_000
+
+// scrub reads the whole state over and over, slowly, and stops the replica if
+// it is not what was written.
+func (r *runner) scrub(ctx context.Context) {
+	if r.n.opt.ScrubBytes <= 0 {
+		return
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Minute):
+		}
+		rep := r.replica()
+		if err := r.scrubOnce(ctx, rep); err != nil && ctx.Err() == nil {
+			r.n.opt.Log.Error("the scrub found damage; the subnet stops", "subnet", r.id, "error", err)
+			rep.Fail(err)
+			r.nudge()
+		}
+	}
+}
+
+func (r *runner) scrubOnce(ctx context.Context, rep *Replica) error {
+	s, err := rep.Acquire()
+	if err != nil {
+		return nil
+	}
+	defer s.Release()
+	a, err := subnet.NewAudit(s)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	for {
+		done, err := a.Step(scrubStep)
+		if err != nil {
+			return err
+		}
+		if done {
+			r.scrubs.Add(1)
+			r.scrubbed.Store(time.Now().Unix())
+			return nil
+		}
+		ahead := time.Duration(a.Bytes)*time.Second/time.Duration(r.n.opt.ScrubBytes) - time.Since(start)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(max(ahead, 0)):
+		}
+		if rep.Err() != nil {
+			return nil
+		}
+	}
+}
