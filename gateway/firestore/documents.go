@@ -1,0 +1,68 @@
+package firestore
+
+import (
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+
+	"atoll"
+	"atoll/program/shard"
+	"atoll/value"
+)
+
+// reading is what a client wants to see of the documents of one database.
+type reading struct {
+	names  names
+	masked bool // only paths
+	paths  []value.FieldPath
+}
+
+func newReading(db atoll.Database, mask *firestorepb.DocumentMask) (reading, error) {
+	r := reading{names: namesOf(db), masked: mask != nil}
+	for _, text := range mask.GetFieldPaths() {
+		p, err := value.ParseFieldPath(text)
+		if err != nil {
+			return r, err
+		}
+		r.paths = append(r.paths, p)
+	}
+	return r, nil
+}
+
+// document converts what a shard returned. A missing document keeps its name
+// alone.
+func (r *reading) document(d *shard.Document) (*firestorepb.Document, error) {
+	out := &firestorepb.Document{Name: r.names.of(d.Path), CreateTime: fromTime(d.Created), UpdateTime: fromTime(d.Updated)}
+	if d.Doc == nil {
+		return out, nil
+	}
+	fields, err := r.fields(d.Doc)
+	if err != nil {
+		return nil, &atoll.Error{Kind: atoll.DataLoss, Msg: "the document " + out.Name + " cannot be read", Detail: err.Error()}
+	}
+	out.Fields = fields
+	return out, nil
+}
+
+// fields converts the stored form of a document.
+func (r *reading) fields(stored []byte) (map[string]*firestorepb.Value, error) {
+	doc, err := value.DecodeDocument(stored)
+	if err != nil {
+		return nil, err
+	}
+	if r.masked {
+		doc = value.Project(doc, r.paths)
+	}
+	return fromFields(doc), nil
+}
+
+// fromResult converts what became of one write.
+func fromResult(r *shard.WriteResult) (*firestorepb.WriteResult, error) {
+	out := &firestorepb.WriteResult{UpdateTime: fromTime(r.UpdateTime)}
+	for _, b := range r.Results {
+		v, err := value.DecodeValue(b)
+		if err != nil {
+			return nil, &atoll.Error{Kind: atoll.Internal, Msg: "the result of a transform cannot be read", Detail: err.Error()}
+		}
+		out.TransformResults = append(out.TransformResults, fromValue(v))
+	}
+	return out, nil
+}
