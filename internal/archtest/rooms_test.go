@@ -36,14 +36,14 @@ var rooms = []room{
 	// Machines: deterministic.
 	{"subnet", ". planted wire keys", "github.com/tidwall/btree", pure},
 	{"program/shard", ". planted wire keys value", "", pure},
-	{"program/directory", ". wire keys program/shard", "", pure},
-	{"program/accounts", ". wire program/directory program/shard", "", pure},
+	{"program/directory", ". wire keys subnet program/shard", "", pure},
+	{"program/accounts", ". wire subnet program/directory program/shard", "", pure},
 
 	// World: one outside dependency each.
 	{"kv", ".", "", worldly},
 	{"kv/kvtest", ". kv", "pgregory.net/rapid", worldly},
 	{"kv/mem", ". kv planted", "github.com/tidwall/btree", worldly},
-	{"kv/pebble", ". kv", "github.com/cockroachdb/pebble/v2 golang.org/x/sys", worldly},
+	{"kv/pebble", ". kv", "github.com/cockroachdb/pebble/v2 github.com/cockroachdb/errors golang.org/x/sys", worldly},
 	{"log/local", ". planted wire keys subnet", "", worldly},
 	{"exchange", ". planted wire", "", worldly},
 
@@ -59,7 +59,8 @@ var rooms = []room{
 	{"node", ". planted wire keys subnet log/local kv kv/* exchange", "", worldly},
 	{"sim", "*", "github.com/anishathalye/porcupine", worldly},
 
-	// Wiring and flags.
+	// Wiring: host puts an installation together, cmd/atoll adds flags.
+	{"host", ". wire keys kv kv/* subnet program/* node route gateway/* console", "google.golang.org/grpc github.com/prometheus/client_golang", worldly},
 	{"cmd/atoll", "*", "github.com/spf13/cobra", worldly},
 
 	// For tests; no room imports them in what it ships.
