@@ -29,10 +29,10 @@ type Options struct {
 	Open     func(atoll.SubnetID) (Disk, error)
 	Programs map[string]subnet.Entry
 	Genesis  func(atoll.SubnetID) subnet.Genesis
-	// Housekeep returns the messages that are to be sent to the subnet's
-	// canisters now, given a durable state; may be nil. It is asked every
-	// HousekeepEvery.
-	Housekeep      func(s *State, now atoll.Time) []atoll.Message
+	// Housekeep sends the messages (with Node.Order) that keep a subnet's
+	// state small; may be nil. It is called every HousekeepEvery, for one
+	// subnet not twice at once.
+	Housekeep      func(context.Context, *Node, atoll.SubnetID)
 	HousekeepEvery time.Duration
 	// MinFree is the free disk space, in bytes, below which writes are
 	// refused.
@@ -202,3 +202,18 @@ func randomSeed() (s [16]byte) {
 }
 
 func wallClock() atoll.Time { return atoll.TimeOf(time.Now()) }
+
+// Order sends a message in the name of the node itself, for the operator, and
+// returns its reply.
+func (n *Node) Order(ctx context.Context, m atoll.Message) ([]byte, error) {
+	r, err := n.of(m.To[0])
+	if err != nil {
+		return nil, err
+	}
+	m.From, m.ID = atoll.Management, atoll.RequestID(randomSeed())
+	o, err := r.update(ctx, m)
+	if err == nil && o.Err != nil {
+		err = o.Err
+	}
+	return o.Payload, err
+}

@@ -25,7 +25,7 @@ func (r *runner) housekeep(ctx context.Context) {
 		}
 		r.watchDisk()
 		if r.n.opt.Housekeep != nil && time.Now().After(due) {
-			r.keepHouse(ctx)
+			r.n.opt.Housekeep(ctx, r.n, r.id)
 			due = time.Now().Add(every)
 		}
 	}
@@ -48,28 +48,6 @@ func (r *runner) watchDisk() {
 		return
 	}
 	rep.SetReadOnly(atoll.Errorf(atoll.ResourceExhausted, "the disk has %d MiB left; writes are refused below %d MiB. Reads go on; writes do as soon as there is room", free>>20, r.n.opt.MinFree>>20))
-}
-
-func (r *runner) keepHouse(ctx context.Context) {
-	rep := r.replica()
-	s, err := rep.Acquire()
-	if err != nil {
-		return
-	}
-	messages := r.n.opt.Housekeep(s, wallClock())
-	s.Release()
-	for _, m := range messages {
-		m.From, m.ID = atoll.Management, atoll.RequestID(randomSeed())
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		o, err := r.update(ctx, m)
-		cancel()
-		if err == nil && o.Err != nil {
-			err = o.Err
-		}
-		if err != nil {
-			r.n.opt.Log.Warn("housekeeping", "subnet", r.id, "canister", m.To, "method", m.Method, "error", err)
-		}
-	}
 }
 
 // scrubStep is how many keys the scrub reads at once.
