@@ -80,32 +80,39 @@ func nameSize(path string) int {
 }
 
 func referenceSize(name string) int {
-	for range firstPathSegment {
-		_, name, _ = strings.Cut(name, "/")
+	_, path, _ := cutReference(name)
+	return nameSize(path)
+}
+
+// cutReference splits a resource name behind its database's name.
+func cutReference(name string) (db, path string, ok bool) {
+	slashes := 0
+	for i := range len(name) {
+		if name[i] == '/' {
+			slashes++
+		}
+		if slashes == firstPathSegment-1 {
+			path, ok = strings.CutPrefix(name[i:], "/documents/")
+			return name[:i], path, ok
+		}
 	}
-	return nameSize(name)
+	return "", "", false
 }
 
 // ParseReference splits a document's full resource name. It fails with Invalid
 // if the name has another form or breaks the rules for names.
 func ParseReference(name string) (atoll.Database, atoll.Path, error) {
-	db, path, ok := strings.Cut(name, "/documents/")
-	if !ok {
+	db, path, ok := cutReference(name)
+	p := atoll.Path(path)
+	if !ok || !p.IsDocument() {
 		return atoll.Database{}, "", atoll.Errorf(atoll.Invalid,
-			"%.100q is not a document's name; it has the form projects/{project}/databases/{database}/documents/{path}", name)
+			"%.100q is not a document's name; it has the form projects/{project}/databases/{database}/documents/{collection}/{id}", name)
 	}
 	d, err := atoll.ParseDatabase(db)
 	if err != nil {
 		return atoll.Database{}, "", err
 	}
-	p := atoll.Path(path)
-	if err := p.Check(); err != nil {
-		return atoll.Database{}, "", err
-	}
-	if !p.IsDocument() {
-		return atoll.Database{}, "", atoll.Errorf(atoll.Invalid, "%.100q names a collection, not a document", name)
-	}
-	return d, p, nil
+	return d, p, p.Check()
 }
 
 // CheckDocument fails with Invalid if doc, at path, breaks a limit of Firestore
