@@ -163,25 +163,31 @@ func (s *Service) enter(ctx context.Context, method string) (context.Context, co
 
 // guard runs one request: a panic becomes INTERNAL, errors become statuses,
 // and all is counted.
-func (s *Service) guard(ctx context.Context, fullMethod string, serve func(context.Context) error) (err error) {
+func (s *Service) guard(ctx context.Context, fullMethod string, serve func(context.Context) error) error {
 	start := s.clock()
 	method := fullMethod[strings.LastIndexByte(fullMethod, '/')+1:]
+	st := statusOf(s.recovered(method, func() error {
+		ctx, cancel, err := s.enter(ctx, fullMethod)
+		if err != nil {
+			return err
+		}
+		defer cancel()
+		return serve(ctx)
+	}))
+	s.metrics.answered(method, st.Code(), s.clock().Sub(start))
+	return st.Err()
+}
+
+// recovered turns a panic of do into an error.
+func (s *Service) recovered(method string, do func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.metrics.panics.Inc()
 			s.panicked(method, cause, debug.Stack())
 			err = atoll.Errorf(atoll.Internal, "internal error")
 		}
-		st := statusOf(err)
-		s.metrics.answered(method, st.Code(), s.clock().Sub(start))
-		err = st.Err()
 	}()
-	ctx, cancel, err := s.enter(ctx, fullMethod)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	return serve(ctx)
+	return do()
 }
 
 func (s *Service) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (reply any, err error) {

@@ -217,23 +217,20 @@ func (s *Service) BatchWrite(ctx context.Context, req *firestorepb.BatchWriteReq
 		Status:       make([]*rpcstatus.Status, n),
 	}
 	s.each(n, func(i int) {
-		result := &firestorepb.WriteResult{}
+		out.WriteResults[i] = &firestorepb.WriteResult{}
 		err := failed[i]
 		if err == nil {
-			result, err = s.single(ctx, db, writes[i:i+1], idOf(id, i))
+			err = s.recovered("BatchWrite", func() error {
+				reply, err := s.commit(ctx, db, writes[i:i+1], idOf(id, i))
+				if err == nil {
+					out.WriteResults[i], err = fromResult(&reply.Results[0])
+				}
+				return err
+			})
 		}
-		out.WriteResults[i], out.Status[i] = result, statusOf(err).Proto()
+		out.Status[i] = statusOf(err).Proto()
 	})
 	return out, nil
-}
-
-// single commits one write of a batch.
-func (s *Service) single(ctx context.Context, db atoll.Database, write []shard.Write, id atoll.RequestID) (*firestorepb.WriteResult, error) {
-	reply, err := s.commit(ctx, db, write, id)
-	if err != nil {
-		return &firestorepb.WriteResult{}, err
-	}
-	return fromResult(&reply.Results[0])
 }
 
 // idOf gives each write of a batch an id of its own, the same whenever the
@@ -244,8 +241,8 @@ func idOf(batch atoll.RequestID, i int) (id atoll.RequestID) {
 	return id
 }
 
-// each calls do for 0 to n-1, a limited number at once, and returns when all
-// are done.
+// each calls do, which must not panic, for 0 to n-1, a limited number at once,
+// and returns when all are done.
 func (s *Service) each(n int, do func(i int)) {
 	var next atomic.Int64
 	var running sync.WaitGroup
