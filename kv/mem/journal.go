@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 
 	"atoll"
+	"atoll/kv"
 )
 
 // The journal is a row of frames, one for each batch:
@@ -51,6 +52,7 @@ func readFrame(b []byte) (seq uint64, batch *atoll.Batch, size int, ok bool) {
 	return binary.LittleEndian.Uint64(b[8:]), batch, size, ok
 }
 
+// readOps reads a batch that a store would execute.
 func readOps(b []byte) (*atoll.Batch, bool) {
 	batch := &atoll.Batch{}
 	for len(b) > 0 {
@@ -65,7 +67,7 @@ func readOps(b []byte) (*atoll.Batch, bool) {
 		batch.Ops = append(batch.Ops, op)
 		batch.Bytes += len(op.Key) + len(op.Value)
 	}
-	return batch, true
+	return batch, kv.Check(batch) == nil
 }
 
 func readBytes(b []byte) (v, rest []byte, ok bool) {
