@@ -217,3 +217,13 @@ func (n *Node) Order(ctx context.Context, m atoll.Message) ([]byte, error) {
 	}
 	return o.Payload, err
 }
+
+// Checkpoint writes a durable copy of a subnet's store into a new directory. The
+// log that follows leads from there to the present.
+func (n *Node) Checkpoint(s atoll.SubnetID, dir string) error {
+	r, err := n.runner(s)
+	if err != nil {
+		return err
+	}
+	return r.on.Load().disk.Store.Checkpoint(dir)
+}
