@@ -43,8 +43,9 @@ type Descriptor struct {
 	// after it fetched it; the owner outlives every lease when it gives a
 	// range away.
 	Lease atoll.Time `cbor:"9,keyasint"`
-	// Lineage lists the ranges that this one was split or merged from, with
-	// the time until which the change feed of its keys stands under their id.
+	// Lineage lists the ranges that this one was split or merged from, each
+	// once, with the time until which the change feed of its keys stands under
+	// their id.
 	Lineage []Ancestor `cbor:"10,keyasint,omitempty"`
 }
 

@@ -161,14 +161,22 @@ func (c *collection) forgetResult(at FeedCursor, e entry) error {
 	return c.removeEntry(at)
 }
 
-// forgetOlder removes the versions that the change at hand has superseded.
+// forgetOlder removes the versions that the change at hand has superseded. If
+// its own version is gone, the entry was left for a result that another range
+// has forgotten since, from which this one was split.
 func (c *collection) forgetOlder(at FeedCursor, e entry) error {
 	if !e.changed {
 		return nil
 	}
-	from, to := versionSpan(c.d.Family, at.Key, at.Time-1)
+	from, to := versionSpan(c.d.Family, at.Key, at.Time)
 	it := c.ranges.Iter(from, to)
-	for ok := it.SeekGE(from); ok; ok = it.Next() {
+	ok := it.SeekGE(from)
+	if ok && bytes.Equal(it.Key(), from) {
+		ok = it.Next()
+	} else if err := c.removeEntry(at); err != nil {
+		return closeAfter(it, err)
+	}
+	for ; ok; ok = it.Next() {
 		key := bytes.Clone(it.Key())
 		_, _, old, err := keys.ParseVersion(key)
 		if err != nil {

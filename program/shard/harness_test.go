@@ -117,8 +117,11 @@ type subnet struct {
 	seeks   bool // readers offer SeekPrefixGE
 }
 
+// firstTime is before that of the first message.
+const firstTime = 1000
+
 func newSubnet() *subnet {
-	return &subnet{program: New(), now: 1000, ranges: newMemory(), private: map[atoll.CanisterID]*memory{}}
+	return &subnet{program: New(), now: firstTime, ranges: newMemory(), private: map[atoll.CanisterID]*memory{}}
 }
 
 // The cast of most tests.

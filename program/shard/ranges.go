@@ -43,6 +43,13 @@ func (d *Descriptor) check() error {
 	case len(d.End) > 0 && bytes.Compare(d.Start, d.End) >= 0:
 		return atoll.Errorf(atoll.Invalid, "range %d is empty: its start %x is not before its end %x", d.Range, d.Start, d.End)
 	}
+	seen := make(map[RangeID]bool, len(d.Lineage))
+	for _, a := range d.Lineage {
+		if a.Range == d.Range || seen[a.Range] {
+			return atoll.Errorf(atoll.Invalid, "the lineage of range %d names range %d twice; the later time is enough", d.Range, a.Range)
+		}
+		seen[a.Range] = true
+	}
 	return d.Database.Check()
 }
 
