@@ -51,6 +51,7 @@ var rooms = []room{
 	{"route", ". wire keys program/*", "", worldly},
 	{"gateway/firestore", ". wire value route program/shard",
 		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
+	{"gateway/front", ".", "", worldly},
 	{"gateway/admin", ". wire value route program/*", "github.com/prometheus/client_golang", worldly},
 	{"client", ".", "", worldly},
 	{"console", ". client", "", worldly},
