@@ -67,5 +67,6 @@ var rooms = []room{
 	// For tests; no room imports them in what it ships.
 	{"internal/archtest", "", "", worldly},
 	{"internal/docstest", "", "", worldly},
+	{"internal/killtest", "", "", worldly},
 	{"internal/testtool", "", "", worldly},
 }
