@@ -2,6 +2,7 @@ package shard
 
 import (
 	"bytes"
+	"strings"
 
 	"atoll"
 	"atoll/keys"
@@ -29,6 +30,9 @@ func list(v atoll.View, req *ListRequest) (*ListReply, error) {
 	}
 	lo, hi := keys.CollectionSpan(placement, req.Collection)
 	if req.After != "" {
+		if err := checkID(req.After); err != nil {
+			return nil, err
+		}
 		after, err := documentKey(req.Collection.Child(req.After))
 		if err != nil {
 			return nil, err
@@ -119,6 +123,9 @@ func collections(v atoll.View, req *CollectionsRequest) (*CollectionsReply, erro
 	}
 	lo, hi := keys.CollectionSpan(placement, req.Parent)
 	if req.After != "" {
+		if err := checkID(req.After); err != nil {
+			return nil, err
+		}
 		after := req.Parent.Child(req.After)
 		if err := after.Check(); err != nil {
 			return nil, err
@@ -167,6 +174,15 @@ func (r *CollectionsReply) step(w *walk, req *CollectionsRequest) error {
 func checkPage(limit int) error {
 	if limit < 1 || limit > MaxPage {
 		return atoll.Errorf(atoll.Invalid, "the limit %d is not between 1 and %d", limit, MaxPage)
+	}
+	return nil
+}
+
+// checkID fails with Invalid on what is more than one id. The path that it
+// becomes a part of is checked for the rest.
+func checkID(id string) error {
+	if strings.Contains(id, "/") {
+		return atoll.Errorf(atoll.Invalid, "%.100q is not an id: it has a slash", id)
 	}
 	return nil
 }

@@ -403,19 +403,6 @@ func (m *machine) checkKept(t *rapid.T) {
 	want := []int{versions, entries, results}
 	got := []int{m.count(keys.Documents), m.count(keys.Feed), m.count(keys.Requests)}
 	if !slices.Equal(got, want) {
-		lo, hi := keys.SpaceSpan(1, keys.Feed)
-		it := m.subnet.ranges.Iter(lo, hi)
-		for ok := it.SeekGE(lo); ok; ok = it.Next() {
-			_, r, at, k, _ := keys.ParseFeedKey(it.Key())
-			p, _ := keys.ParseDocKey(k)
-			e, _ := parseEntry(it.Value())
-			t.Logf("DBG %d %d %s %+v", r, at, p, e)
-		}
-		for _, c := range m.oracle.feed() {
-			t.Logf("DBG oracle %d %s %t", c.Cursor.Time, c.Doc.Path, c.forgettable)
-		}
-		t.Logf("DBG results0 %d", m.oracle.results0)
-		t.Logf("DBG ranges %+v", m.ranges)
 		t.Fatalf("versions, entries and results kept: %v, want %v; horizon %+v", got, want, m.oracle.horizon)
 	}
 }
