@@ -67,6 +67,10 @@ type Options struct {
 	MinFree    uint64 // writes are refused below; 256 MiB
 	ScrubBytes int    // read by the background scrub each second; 16 MiB
 	Retention  Retention
+	// Semantics is the version under which blocks are executed from now on;
+	// the newest that this version of Atoll has. An older one prepares for a
+	// return to an older version of Atoll.
+	Semantics atoll.Semantics
 	// CollectEvery is the pause between collections of old versions; 1 s.
 	CollectEvery time.Duration
 	Log          *slog.Logger // slog.Default
@@ -115,6 +119,9 @@ func (o Options) withDefaults() Options {
 	if o.ScrubBytes == 0 {
 		o.ScrubBytes = 16 << 20
 	}
+	if o.Semantics == 0 {
+		o.Semantics = subnet.MaxSemantics
+	}
 	if o.Databases == 0 {
 		o.Databases = accounts.MaxDatabases
 	}
@@ -150,15 +157,17 @@ func (o Options) open(s atoll.SubnetID) (node.Disk, error) {
 	}, nil
 }
 
-// configure tells the accounts what the options say, if that is new.
+// configure tells the canisters what the options say, where that is new.
 func (h *Host) configure() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if _, err := h.Durable(ctx, 0, 0); err != nil {
-		return err
+	for id := range atoll.SubnetID(h.opt.Subnets) {
+		if err := h.activate(ctx, id); err != nil {
+			return err
+		}
 	}
 	want := accounts.Config{Subnets: uint32(h.opt.Subnets), Databases: h.opt.Databases}
-	raw, err := h.Query(ctx, Root, atoll.Question{Method: accounts.MethodConfig, Payload: wire.Marshal(struct{}{})})
+	raw, err := h.Query(ctx, Root, atoll.Question{Method: accounts.MethodConfig})
 	if err != nil {
 		return err
 	}
@@ -167,5 +176,29 @@ func (h *Host) configure() error {
 		return err
 	}
 	_, err = h.Order(ctx, atoll.Message{To: []atoll.CanisterID{Root}, Method: accounts.MethodConfigure, Payload: wire.Marshal(want)})
+	return err
+}
+
+// activate has a subnet execute its next blocks under the wanted semantics.
+func (h *Host) activate(ctx context.Context, id atoll.SubnetID) error {
+	// The first block of this epoch announces what this replica supports.
+	s, err := h.View(ctx, id)
+	if err != nil {
+		return err
+	}
+	height, version := s.Head.Height, s.Head.Semantics
+	s.Release()
+	if height == 0 {
+		if _, err := h.Durable(ctx, id, 0); err != nil {
+			return err
+		}
+	}
+	if version == h.opt.Semantics {
+		return nil
+	}
+	_, err = h.Order(ctx, atoll.Message{
+		To: []atoll.CanisterID{subnet.ManagementOf(id)}, Method: subnet.MethodActivate,
+		Payload: wire.Marshal(subnet.ActivateRequest{Version: h.opt.Semantics}),
+	})
 	return err
 }

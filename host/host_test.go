@@ -9,8 +9,13 @@ import (
 
 	"atoll"
 	"atoll/host"
+	"atoll/keys"
+	"atoll/kv/mem"
+	"atoll/log/local"
+	"atoll/node"
 	"atoll/program/shard"
 	"atoll/route"
+	"atoll/subnet"
 	"atoll/value"
 )
 
@@ -61,5 +66,51 @@ func TestWriteReadReopen(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSemanticsRollForwardAndBack restarts an installation under the newest and
+// the oldest semantics in turn, writing all the while, and replays its log.
+func TestSemanticsRollForwardAndBack(t *testing.T) {
+	dir := t.TempDir()
+	ctx := context.Background()
+	who := route.Caller{Principal: atoll.Anonymous}
+	for round := range 6 {
+		want := atoll.Semantics(1 + round%2)
+		h := start(t, host.Options{Dir: dir, Semantics: want})
+		for i := range 10 {
+			w := shard.Write{Op: shard.OpSet, Path: atoll.Path(fmt.Sprintf("c/%d", i)), Doc: doc(t, int64(round))}
+			if _, err := h.Router.Commit(ctx, db, []shard.Write{w}, atoll.RequestID{byte(round), byte(i)}, who); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := h.View(ctx, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Head.Semantics != want {
+			t.Errorf("round %d runs under version %d, not %d", round, s.Head.Semantics, want)
+		}
+		replay(t, s)
+		s.Release()
+		h.Close()
+	}
+}
+
+// replay executes the whole log of a state again, in memory, on one lane, and
+// compares the digest at every height.
+func replay(t *testing.T, s *node.State) {
+	t.Helper()
+	again := mem.New(mem.WithSplit(keys.Split))
+	m, err := subnet.Open(subnet.Config{Subnet: s.Head.Subnet, Programs: host.Programs()}, again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heights := 0
+	if err := local.Replay(s, m, again, func(atoll.Height) { heights++ }); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Head(); got != s.Head || heights == 0 {
+		t.Errorf("%d blocks executed again lead to\n%+v, not to\n%+v", heights, got, s.Head)
 	}
 }

@@ -38,8 +38,9 @@ type Options struct {
 	// refused.
 	MinFree uint64
 	// ScrubBytes is how many bytes a second the background scrub reads; 0
-	// turns it off.
+	// turns it off. It pauses for ScrubPause, or a minute, between passes.
 	ScrubBytes int
+	ScrubPause time.Duration
 	Log        *slog.Logger
 }
 

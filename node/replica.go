@@ -256,9 +256,12 @@ func (r *Replica) cut() (*atoll.Block, bool) {
 	b.Reserved = max(now, b.Time) + reserveAhead
 	if r.first {
 		b.Supports = r.cfg.Supports
-		if r.genesis {
-			b.Messages = append(b.Messages, atoll.Message{To: []atoll.CanisterID{atoll.Management}, Method: subnet.MethodGenesis, Payload: wire.Marshal(r.cfg.Genesis)})
-		}
+	}
+	r.inflight++
+	if r.first && r.genesis { // alone, so that its canisters are there for all that follows
+		b.Messages = []atoll.Message{{To: []atoll.CanisterID{atoll.Management}, Method: subnet.MethodGenesis, Payload: wire.Marshal(r.cfg.Genesis)}}
+		r.first = false
+		return b, true
 	}
 	for from := atoll.SubnetID(0); len(r.slices) > 0; from++ {
 		if s, ok := r.slices[from]; ok {
@@ -270,7 +273,6 @@ func (r *Replica) cut() (*atoll.Block, bool) {
 		b.Messages = append(b.Messages, p.m)
 	}
 	r.first, r.extend = false, false
-	r.inflight++
 	return b, true
 }
 

@@ -105,6 +105,12 @@ func (r *runner) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if atoll.KindOf(err) == atoll.DataLoss {
+			// Opening it again would serve what is damaged.
+			r.n.opt.Log.Error("a subnet stopped for good: its data is damaged. Restore a backup", "subnet", r.id, "error", err)
+			<-ctx.Done()
+			return
+		}
 		r.n.opt.Log.Error("a subnet stopped and is opened again", "subnet", r.id, "error", err)
 		r.reopen(ctx)
 	}

@@ -59,11 +59,15 @@ func (r *runner) scrub(ctx context.Context) {
 	if r.n.opt.ScrubBytes <= 0 {
 		return
 	}
+	pause := r.n.opt.ScrubPause
+	if pause <= 0 {
+		pause = time.Minute
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(time.Minute):
+		case <-time.After(pause):
 		}
 		rep := r.replica()
 		if err := r.scrubOnce(ctx, rep); err != nil && ctx.Err() == nil {

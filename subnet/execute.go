@@ -90,6 +90,9 @@ func (t *turn) to(self atoll.SubnetID) []atoll.CanisterID {
 	if t.letter != nil {
 		return []atoll.CanisterID{local(t.letter.To, self)}
 	}
+	if len(t.message.To) == 1 {
+		return []atoll.CanisterID{local(t.message.To[0], self)}
+	}
 	return t.message.To
 }
 

@@ -128,7 +128,7 @@ func (ln *lane) messageTurn(t *turn, place uint64) ([]byte, error) {
 		return nil, atoll.Errorf(atoll.DeadlineExceeded, "the message expired at %s, before it could be executed", m.Expires)
 	}
 	in := atoll.Input{ID: m.ID, Caller: m.From, Claims: m.Claims, Method: m.Method, Payload: m.Payload}
-	if len(m.To) == 1 && m.To[0] == atoll.Management {
+	if len(m.To) == 1 && local(m.To[0], ln.x.m.cfg.Subnet) == atoll.Management {
 		return ln.manage(t, in)
 	}
 	actors := make([]*actor, len(m.To))
