@@ -57,6 +57,18 @@ func under(p, above atoll.Path) bool {
 func TestSubtreesAreContiguous(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		above, p := paths(0, 5).Draw(t, "above"), documents().Draw(t, "path")
+		if below := paths(1, 4).Draw(t, "below"); rapid.Bool().Draw(t, "is below") {
+			p = above
+			for _, id := range below.Segments() {
+				p = p.Child(id)
+			}
+			if !p.IsDocument() {
+				p = p.Child("x")
+			}
+			if p.Check() != nil {
+				return
+			}
+		}
 		key := DocKey(Ordered, p)
 		lo, hi := CollectionSpan(Ordered, above)
 		if in := inside(key, lo, hi); in != under(p, above) {
@@ -120,11 +132,16 @@ func TestParseDocKeyRefuses(t *testing.T) {
 		"a numeric collection":     "\x01\x02\x80\x00\x00\x00\x00\x00\x00\x07\x03a\x00\x01\x00",
 		"a numeric id as text":     "\x01\x03c\x00\x01\x03__id7__\x00\x01\x00",
 		"a slash in an id":         "\x01\x03c\x00\x01\x03a/b\x00\x01\x00",
-		"a wrong escape":           "\x01\x03c\x00\x02\x03a\x00\x01\x00",
+		"a wrong escape":           "\x01\x03c\x00\x02\x00\x01\x03a\x00\x01\x00",
 		"an unknown mark":          "\x01\x04c\x00\x01\x03a\x00\x01\x00",
 	} {
 		if path, err := ParseDocKey([]byte(key)); atoll.KindOf(err) != atoll.Invalid {
 			t.Errorf("%s was read as %q, %v", name, path, err)
+		}
+	}
+	for _, key := range []string{"\x01\x00", "\x01\x03c\x00\x01\x00", "\x01\x03c\x00\x02\x00\x01\x03a\x00\x01\x00", "\x02\x00\x00"} {
+		if n := DocKeyLen([]byte(key)); n != 0 {
+			t.Errorf("%x has the length %d", key, n)
 		}
 	}
 }

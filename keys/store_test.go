@@ -83,10 +83,11 @@ func TestFeedSpanBeginsBehindTheCursor(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ranges := rapid.SampledFrom([]uint64{0, 1, 1<<64 - 1})
 		r, s := ranges.Draw(t, "r"), ranges.Draw(t, "s")
-		at, cursor := times().Draw(t, "time"), times().Draw(t, "cursor")
+		cursor := rapid.Map(rapid.Int64Range(-1, 3), func(n int64) atoll.Time { return atoll.Time(n) }).Draw(t, "cursor")
+		at := max(0, cursor+atoll.Time(rapid.IntRange(-1, 1).Draw(t, "later")))
 		doc := DocKey(Ordered, documents().Draw(t, "path"))
 		after := []byte(nil)
-		if rapid.Bool().Draw(t, "within") {
+		if cursor >= 0 && rapid.Bool().Draw(t, "within") {
 			after = DocKey(Ordered, documents().Draw(t, "after"))
 		}
 		want := r == s && (at > cursor || at == cursor && after != nil && bytes.Compare(doc, after) > 0)

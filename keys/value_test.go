@@ -40,6 +40,9 @@ func TestBytesSortAsNumbers(t *testing.T) {
 	encoded := make([][]byte, len(all))
 	for i, v := range all {
 		encoded[i] = AppendValue(nil, v)
+		if back, rest, err := ParseValue(encoded[i]); err != nil || len(rest) > 0 || !value.Equal(v, back) {
+			t.Fatalf("%v came back as %v, rest %x, %v", v, back, rest, err)
+		}
 	}
 	for i, a := range all {
 		for j, b := range all {
@@ -150,6 +153,18 @@ func TestParseValueRefuses(t *testing.T) {
 		v, _, err = ParseValueDesc(b)
 		if atoll.KindOf(err) != atoll.Invalid {
 			t.Errorf("descending, %s was read as %v, %v", name, v, err)
+		}
+	}
+}
+
+func TestParseIndexedRefuses(t *testing.T) {
+	long := bytes.Repeat([]byte{0x7F}, 2*MaxIndexed)
+	for name, b := range map[string][]byte{
+		"an unknown tag":              long,
+		"a string that ends too soon": append([]byte{tagString}, long[:MaxIndexed-2]...),
+	} {
+		if v, whole, _, err := ParseIndexed(b, Ascending); atoll.KindOf(err) != atoll.Invalid {
+			t.Errorf("%s was read as %v, %v, %v", name, v, whole, err)
 		}
 	}
 }

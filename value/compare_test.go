@@ -50,6 +50,10 @@ var ascending = [][]Value{
 	{Bytes(nil)},
 	{Bytes([]byte{0})},
 	{Bytes([]byte{0xFF})},
+	{Reference("projects/__id10__/databases/d/documents/c/a")}, // no document's id, so text
+	{Reference("projects/__id7__/databases/d/documents/c/a")},
+	{ref("__id10__/a")},
+	{ref("__id7__/a")},
 	{ref("c/__id-3__")},
 	{ref("c/__id7__")},
 	{ref("c/__id10__")},

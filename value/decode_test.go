@@ -85,6 +85,7 @@ func TestDecodeRefuses(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"nothing":                {},
 		"a cut document":         whole[:len(whole)-1],
+		"a document without end": append(bytes.Clone(whole[:len(whole)-1]), 1),
 		"a document and more":    append(bytes.Clone(whole), 0),
 		"fields out of order":    marshal(t, bson.E{Key: "b", Value: nil}, bson.E{Key: "a", Value: nil}),
 		"a field twice":          marshal(t, bson.E{Key: "a", Value: nil}, bson.E{Key: "a", Value: nil}),
@@ -106,6 +107,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"a map 21 levels down":   Encode(Map(field("a", deep))),
 		"an endless vector NaN":  one(bson.Binary{Subtype: subtypeVector, Data: []byte{1, 0, 0, 0, 0, 0, 0xF8, 0x7F}}),
 		"a length below minimum": {4, 0, 0, 0, 0},
+		"a string of length 0":   {12, 0, 0, 0, 0x02, 'a', 0, 0, 0, 0, 0, 0},
 		"a negative length":      {0xFF, 0xFF, 0xFF, 0xFF, 0},
 	} {
 		if v, err := DecodeDocument(b); atoll.KindOf(err) != atoll.Invalid {
@@ -149,6 +151,7 @@ func TestLookupReportsBadBytes(t *testing.T) {
 	}{
 		"no path":    {good, nil},
 		"no bytes":   {nil, FieldPath{"a"}},
+		"tail":       {append(bytes.Clone(good), 0), FieldPath{"array"}},
 		"cut":        {good[:len(good)-3], FieldPath{"array"}},
 		"bad type":   {bytes.Replace(good, []byte("\x08bool"), []byte("\x7fbool"), 1), FieldPath{"bool"}},
 		"bad value":  {bytes.Replace(good, []byte("bool\x00\x01"), []byte("bool\x00\x02"), 1), FieldPath{"bool"}},

@@ -25,7 +25,8 @@ func TestSizes(t *testing.T) {
 	}{
 		{Null(), 1}, {Bool(true), 1}, {Int(1), 8}, {Double(1), 8}, {Timestamp(1), 8},
 		{String("é"), 3}, {Bytes([]byte("ab")), 2}, {GeoPoint(1, 2), 16}, {Vector([]float64{1, 2, 3}), 24},
-		{Reference("projects/p/databases/d/documents/users/jeff/tasks/__id7__"), 6 + 5 + 6 + 8 + 16},
+		{Reference("projects/p/databases/d/documents/users/jeff/tasks/__id12__"), 6 + 5 + 6 + 8 + 16},
+		{Reference("projects/p/databases/d/documents/__id12__/jeff"), 9 + 5 + 16},
 		{Array(Int(1), Null()), 9},
 		{Map(), 32}, {Map(field("ab", Int(1))), 3 + 8 + 32},
 	} {
