@@ -66,14 +66,34 @@ func TestGetReadsAllRangesAtTheTimeOfTheFirst(t *testing.T) {
 }
 
 func TestGetOverSubnetsTakesTheLargestClock(t *testing.T) {
+	for ahead := range atoll.SubnetID(3) {
+		w := newWorld()
+		w.layout(app, cut{"", 1, 0}, cut{"c/h", 2, 1}, cut{"c/p", 3, 2})
+		w.lead[ahead] = 5000 // what was acknowledged there lies ahead of the other clocks
+		r := newRouter(t, w)
+		paths := []atoll.Path{"c/a", "c/i", "c/z"}
+		for _, p := range paths {
+			mustCommit(t, r, p)
+		}
+		reply, err := r.Get(t.Context(), app, paths, 0, user)
+		for _, d := range reply.Documents {
+			if err != nil || d.Doc == nil {
+				t.Errorf("subnet %d ahead: got %+v, %v; want all acknowledged documents", ahead, reply, err)
+			}
+		}
+	}
+}
+
+func TestListCountsAMissingDocumentOverSeveralRangesOnce(t *testing.T) {
 	w := newWorld()
-	w.layout(app, cut{"", 1, 0}, cut{"c/h", 2, 1})
-	w.lead[1] = 5000 // what was acknowledged there lies ahead of the other clock
+	w.layout(app, cut{"", 1, 0}, cut{"c/m/s/h", 2, 0}, cut{"c/m/s/p", 3, 0})
 	r := newRouter(t, w)
-	mustCommit(t, r, "c/z")
-	reply, err := r.Get(t.Context(), app, []atoll.Path{"c/a", "c/z"}, 0, user)
-	if err != nil || reply.Documents[1].Doc == nil {
-		t.Errorf("got %+v, %v; want the acknowledged document", reply, err)
+	mustCommit(t, r, "c/a", "c/m/s/a")
+	mustCommit(t, r, "c/m/s/i")
+	mustCommit(t, r, "c/m/s/z", "c/z")
+	page, err := r.List(t.Context(), app, shard.ListRequest{Collection: "c", Limit: 10, Missing: true}, user)
+	if want := []string{"a", "m", "z"}; err != nil || !slices.Equal(ids(page.Documents), want) {
+		t.Errorf("got %v, %v; want %v", ids(page.Documents), err, want)
 	}
 }
 

@@ -129,6 +129,20 @@ func TestLeaseEnds(t *testing.T) {
 	}
 }
 
+func TestTheShortestLeaseCounts(t *testing.T) {
+	w := newWorld()
+	three(w)
+	w.maps[app].Ranges[1].Lease = 1_000_000
+	now := time.Unix(1000, 0)
+	r := newRouter(t, w, func(o *Options) { o.Clock = func() time.Time { return now } })
+	mustCommit(t, r, "c/a")
+	now = now.Add(time.Second)
+	mustCommit(t, r, "c/a")
+	if w.mapAsked != 2 {
+		t.Errorf("asked for the map %d times; a lease of one range has ended", w.mapAsked)
+	}
+}
+
 func TestWrongRangeIsCorrectedInOneTrip(t *testing.T) {
 	w := newWorld()
 	three(w)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -266,10 +267,16 @@ func (w *world) shardQuery(to atoll.CanisterID, q atoll.Question) ([]byte, error
 			return nil, err
 		}
 		reply := shard.ListReply{Time: at(d, req.At)}
+		var last atoll.Path
 		for _, p := range w.paths(d) {
-			if p.Parent() != req.Collection || req.After != "" && p.ID() <= req.After {
+			s := p.Segments()
+			if n := req.Collection.Len(); len(s) > n+1 && req.Missing {
+				p = atoll.Path(strings.Join(s[:n+1], "/")) // above a document of the range
+			}
+			if p == last || p.Parent() != req.Collection || req.After != "" && p.ID() <= req.After {
 				continue
 			}
+			last = p
 			if len(reply.Documents) == min(req.Limit, w.pageSize) {
 				reply.More = true
 				break

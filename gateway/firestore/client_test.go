@@ -290,7 +290,11 @@ func TestGooglesClientReadsThePast(t *testing.T) {
 		t.Errorf("got %v, %v; want the first version", old.Data(), err)
 	}
 	_, err = ref.WithReadOptions(gofirestore.ReadTime(time.Now().Add(time.Hour))).Get(ctx)
-	wantCode(t, err, codes.InvalidArgument, "future")
+	wantCode(t, err, codes.InvalidArgument, "")
+	for _, early := range []time.Time{time.Unix(0, 0), time.Unix(-5, 0)} {
+		_, err = ref.WithReadOptions(gofirestore.ReadTime(early)).Get(ctx)
+		wantCode(t, err, codes.FailedPrecondition, "")
+	}
 }
 
 func TestDatabasesAreApart(t *testing.T) {

@@ -534,7 +534,11 @@ func TestLimitsOfCounts(t *testing.T) {
 
 func TestLimitOfParallelWritesInABatch(t *testing.T) {
 	var now, most atomic.Int64
-	addr, _ := listen(t, Options{Auth: Auth{Dev: true}, Limits: Limits{Parallel: 3}, Router: strange{commit: func(context.Context, []shard.Write, atoll.RequestID) (shard.CommitReply, error) {
+	var ids sync.Map
+	addr, _ := listen(t, Options{Auth: Auth{Dev: true}, Limits: Limits{Parallel: 3}, Router: strange{commit: func(_ context.Context, _ []shard.Write, id atoll.RequestID) (shard.CommitReply, error) {
+		if _, twice := ids.LoadOrStore(id, true); twice {
+			t.Error("two writes have one request id")
+		}
 		n := now.Add(1)
 		defer now.Add(-1)
 		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
