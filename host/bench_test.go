@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"atoll"
 	"atoll/host"
@@ -31,6 +33,7 @@ func BenchmarkCommit(b *testing.B) {
 			b.SetParallelism(64)
 			b.ReportAllocs()
 			b.ResetTimer()
+			cpu := cpuTime()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					i := n.Add(1)
@@ -48,6 +51,9 @@ func BenchmarkCommit(b *testing.B) {
 			})
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
+			b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-µs/op")
+			c, _, _ := h.Counters(0)
+			b.ReportMetric(float64(c.Messages)/float64(c.Blocks), "messages/block")
 		})
 	}
 }
@@ -76,6 +82,13 @@ func BenchmarkGet(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "gets/s")
+}
+
+// cpuTime returns the processor time that this process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func tenFields() []byte {

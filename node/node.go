@@ -228,3 +228,13 @@ func (n *Node) Checkpoint(s atoll.SubnetID, dir string) error {
 	}
 	return r.on.Load().disk.Store.Checkpoint(dir)
 }
+
+// Counters returns what a subnet did since it was last opened, and what waits
+// in its mailbox.
+func (n *Node) Counters(s atoll.SubnetID) (c Counters, queued, queuedBytes int) {
+	r, err := n.runner(s)
+	if err != nil {
+		return Counters{}, 0, 0
+	}
+	return r.replica().Counters()
+}
