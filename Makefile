@@ -73,12 +73,12 @@ race: ## run the tests of concurrent packages under the race detector
 .PHONY: test-kill
 test-kill: ## kill the process under load, a few times
 	@echo "== $(KILLS) kills"
-	@scripts/kill.sh $(KILLS)
+	@ATOLL_KILLS=$(KILLS) go test -count=1 -timeout 20m -run '^TestKill' ./internal/killtest
 
 .PHONY: test-long
-test-long: tools ## kills, crash points and simulation at full length (about an hour)
-	@echo "== $(KILLS_LONG) kills"
-	@scripts/kill.sh $(KILLS_LONG)
+test-long: tools ## kills, crash points and simulation at full length
+	@echo "== $(KILLS_LONG) kills, and everything at full length"
+	@ATOLL_LONG=1 ATOLL_KILLS=$(KILLS_LONG) go test -count=1 -timeout 2h ./...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)
