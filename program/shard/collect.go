@@ -6,6 +6,7 @@ import (
 
 	"atoll"
 	"atoll/keys"
+	"atoll/planted"
 	"atoll/wire"
 )
 
@@ -23,7 +24,7 @@ const (
 // collect forgets what lies below the horizons. It is the housekeeper's alone.
 // The horizons are raised first: what is removed later, in this message or the
 // next, no read can ask for any more.
-func collect(ctx atoll.Context, in atoll.Input) ([]byte, error) {
+func (p Program) collect(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 	if in.Caller != atoll.Management {
 		return nil, atoll.Errorf(atoll.PermissionDenied, "%s may not collect; the subnet's housekeeper may", in.Caller)
 	}
@@ -45,6 +46,9 @@ func collect(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 	reply := new(CollectReply)
 	budget := req.Limit
 	for i := range owned {
+		if p.planted.Has(planted.HistoryTooShort) {
+			h.Versions = ctx.Turn().Now
+		}
 		c := collection{ctx: ctx, ranges: ctx.Ranges(), d: &owned[i], budget: &budget, reply: reply}
 		if err := c.run(h, min(req.Requests, ctx.Turn().Now)); err != nil {
 			return nil, err

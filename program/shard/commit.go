@@ -5,6 +5,7 @@ import (
 
 	"atoll"
 	"atoll/keys"
+	"atoll/planted"
 	"atoll/wire"
 )
 
@@ -14,6 +15,8 @@ type commitment struct {
 	parts []part
 	edits []edit
 	docs  []*staged // in the order in which the writes first name them
+
+	planted planted.Set
 }
 
 // part is the range of one shard that a commit may write to.
@@ -27,12 +30,12 @@ type part struct {
 // an error leaves nothing behind. Errors: WrongRange; Invalid for what can
 // never succeed; NotFound, AlreadyExists and FailedPrecondition for the
 // preconditions; PermissionDenied for somebody else's request id.
-func commit(ctxs []atoll.Context, in atoll.Input) ([]byte, error) {
+func (p Program) commit(ctxs []atoll.Context, in atoll.Input) ([]byte, error) {
 	var req CommitRequest
 	if err := wire.Unmarshal(in.Payload, &req); err != nil {
 		return nil, err
 	}
-	c := &commitment{now: ctxs[0].Turn().Now}
+	c := &commitment{now: ctxs[0].Turn().Now, planted: p.planted}
 	if err := c.join(ctxs, &req); err != nil {
 		return nil, err
 	}
@@ -130,7 +133,7 @@ func (c *commitment) stage(path atoll.Path) (*staged, error) {
 
 // repeated returns the stored reply if this request was executed before.
 func (c *commitment) repeated(in atoll.Input) ([]byte, bool, error) {
-	if in.ID == (atoll.RequestID{}) || len(c.docs) == 0 {
+	if in.ID == (atoll.RequestID{}) || len(c.docs) == 0 || c.planted.Has(planted.RequestForgotten) {
 		return nil, false, nil
 	}
 	stored, ok, err := c.docs[0].part.ranges.Get(c.resultKey(in.ID))
@@ -195,6 +198,9 @@ func (c *commitment) store(in atoll.Input, reply []byte) {
 		if i == 0 && in.ID != (atoll.RequestID{}) {
 			e.request = in.ID
 			d.part.ranges.Set(c.resultKey(in.ID), appendResult(nil, result{at: c.now, caller: in.Caller, reply: reply}))
+		}
+		if c.planted.Has(planted.SkipFeedEntry) && c.now%16 == 0 {
+			continue
 		}
 		if e != (entry{}) {
 			key := keys.FeedKey(uint32(d.part.Family), uint64(d.part.Range), c.now, d.key)

@@ -2,51 +2,58 @@ package shard
 
 import (
 	"atoll"
+	"atoll/planted"
 	"atoll/wire"
 )
 
-// Program is the shard program. It holds nothing; one value serves every shard.
-type Program struct{}
+// Program is the shard program. It holds no state; one value serves every
+// shard.
+type Program struct{ planted planted.Set }
 
 var _ atoll.JointProgram = Program{}
 
 // New returns the shard program.
 func New() Program { return Program{} }
 
+// NewPlanted returns the shard program with defects in it, for the simulator's
+// own tests. It knows SkipFeedEntry, ReadWrongTime, RequestForgotten and
+// HistoryTooShort.
+func NewPlanted(defects planted.Set) Program { return Program{defects} }
+
 // Update executes commit, assign and collect. Its errors: Unimplemented for
 // another method, Invalid for a malformed request, those of the method else.
-func (Program) Update(ctx atoll.Context, in atoll.Input) ([]byte, error) {
+func (p Program) Update(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 	if in.IsReply {
 		return nil, atoll.Errorf(atoll.Invalid, "a shard makes no calls, so it takes no replies")
 	}
 	switch in.Method {
 	case MethodCommit:
-		return commit([]atoll.Context{ctx}, in)
+		return p.commit([]atoll.Context{ctx}, in)
 	case MethodAssign:
 		return nil, assign(ctx, in)
 	case MethodCollect:
-		return collect(ctx, in)
+		return p.collect(ctx, in)
 	}
 	return nil, noMethod("update", in.Method)
 }
 
 // UpdateJoint executes a commit over several shards: with one commit time, all
 // of it or nothing.
-func (Program) UpdateJoint(ctxs []atoll.Context, in atoll.Input) ([]byte, error) {
+func (p Program) UpdateJoint(ctxs []atoll.Context, in atoll.Input) ([]byte, error) {
 	if in.Method != MethodCommit {
 		return nil, noMethod("joint update", in.Method)
 	}
-	return commit(ctxs, in)
+	return p.commit(ctxs, in)
 }
 
 // Query answers get, list, collections, feed and status. Its errors:
 // Unimplemented for another method, Invalid for a malformed request,
 // WrongRange for a range that is not the shard's, FailedPrecondition for a
 // time before the horizon, OutOfRange for one after what is durable.
-func (Program) Query(v atoll.View, q atoll.Question) ([]byte, error) {
+func (p Program) Query(v atoll.View, q atoll.Question) ([]byte, error) {
 	switch q.Method {
 	case MethodGet:
-		return answer(v, q, get)
+		return answer(v, q, p.get)
 	case MethodList:
 		return answer(v, q, list)
 	case MethodCollections:

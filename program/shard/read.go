@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"atoll"
+	"atoll/planted"
 )
 
 // prefixSeeker is what a reader may offer besides: the first key at or after
@@ -56,7 +57,7 @@ func readTime(v atoll.View, at atoll.Time) (atoll.Time, error) {
 
 // get reads documents by path. The reply may hold fewer than were asked for
 // (see MaxReplyBytes), in their order.
-func get(v atoll.View, req *GetRequest) (*GetReply, error) {
+func (p Program) get(v atoll.View, req *GetRequest) (*GetReply, error) {
 	if len(req.Paths) > MaxPage {
 		return nil, atoll.Errorf(atoll.Invalid, "%d documents in one request; %d are allowed", len(req.Paths), MaxPage)
 	}
@@ -72,6 +73,10 @@ func get(v atoll.View, req *GetRequest) (*GetReply, error) {
 	if err != nil {
 		return nil, err
 	}
+	seen := at
+	if p.planted.Has(planted.ReadWrongTime) {
+		seen = v.Turn().Now
+	}
 	reply := &GetReply{Time: at, Documents: make([]Document, 0, len(req.Paths))}
 	var size int
 	for _, path := range req.Paths {
@@ -83,7 +88,7 @@ func get(v atoll.View, req *GetRequest) (*GetReply, error) {
 			return nil, outside(d, path)
 		}
 		doc := Document{Path: path}
-		found, ok, err := newest(v.Ranges(), d.Family, key, at)
+		found, ok, err := newest(v.Ranges(), d.Family, key, seen)
 		if err != nil {
 			return nil, err
 		}
