@@ -172,9 +172,10 @@ func FeedSpan(family uint32, rng uint64, t atoll.Time, docKey []byte) (lo, hi []
 
 // WriteOnce reports whether a key is only ever set while it is absent, so that
 // whoever sets it need not look for an older value: versions and changes carry
-// the commit time in their keys, and no two commits of a document share one.
+// the commit time in their keys, and no two commits of a document share one;
+// the result of a request is stored after a look that found none.
 func WriteOnce(key []byte) bool {
-	return len(key) > headLen && key[0] == SpaceRanges && (Space(key[5]) == Documents || Space(key[5]) == Feed)
+	return len(key) > headLen && key[0] == SpaceRanges && Space(key[5]) <= Requests
 }
 
 // Split returns the length of a key without the time of a version: the part

@@ -161,11 +161,11 @@ func TestSplitCutsTheTime(t *testing.T) {
 
 func TestWriteOnce(t *testing.T) {
 	doc := DocKey(Ordered, "c/a")
-	if !WriteOnce(Version(1, doc, 5)) || !WriteOnce(FeedKey(1, 2, 5, doc)) {
-		t.Error("a version or change may be set twice")
+	if !WriteOnce(Version(1, doc, 5)) || !WriteOnce(FeedKey(1, 2, 5, doc)) || !WriteOnce(RequestKey(1, doc, atoll.RequestID{})) {
+		t.Error("a version, change or result may be set twice")
 	}
-	if WriteOnce(RequestKey(1, doc, atoll.RequestID{})) || WriteOnce([]byte{SpacePrivate, 1, 2, 3, 4, 1, 7}) || WriteOnce(nil) {
-		t.Error("a request or a canister's own key may be set once alone")
+	if WriteOnce(AppendHead(nil, 1, Transactions)) || WriteOnce([]byte{SpacePrivate, 1, 2, 3, 4, 1, 7}) || WriteOnce(nil) {
+		t.Error("a transaction record or a canister's own key may be set once alone")
 	}
 }
 

@@ -88,13 +88,6 @@ func hashed(key []byte) bool {
 	return len(key) > 0 && key[0] != keys.SpaceMeta && key[0] != keys.SpaceLog
 }
 
-// writeOnce reports whether nothing can stand at a key that is set: documents'
-// versions and feed entries carry their commit time, requests their id, and a
-// shard looks before it sets one. It spares reading them before.
-func writeOnce(key []byte) bool {
-	return len(key) > 5 && key[0] == keys.SpaceRanges && key[5] <= 0x03
-}
-
 // changes is what one lane or the kernel adds to a block's batch.
 type changes struct {
 	ops    []atoll.Op
@@ -109,7 +102,7 @@ func (c *changes) collect(o *overlay, h *hasher) {
 	o.tree.Scan(func(e *entry) bool {
 		var old []byte
 		var had bool
-		if !writeOnce(e.key) || e.deleted || e.again {
+		if !keys.WriteOnce(e.key) || e.deleted || e.again {
 			if old, had, c.err = o.base.Get(e.key); c.err != nil {
 				return false
 			}
