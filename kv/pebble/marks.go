@@ -101,10 +101,10 @@ func openMarks(fs vfs.FS, dir string) (*marks, error) {
 	}
 	if len(content) != marksSize {
 		// It is new, or a crash came while it was.
-		content = make([]byte, marksSize)
-		if err := writeFile(fs, dir, marksFile, content); err != nil {
+		if err := writeFile(fs, dir, marksFile, make([]byte, marksSize)); err != nil {
 			return nil, err
 		}
+		content = make([]byte, marksSize) // and not the one above: a write may change it
 	}
 	m := &marks{}
 	if err := m.decode(content); err != nil {
