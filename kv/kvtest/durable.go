@@ -13,7 +13,6 @@ func RunDurable(t *testing.T, start func(t *testing.T) Machine) {
 	t.Run("reopen", func(t *testing.T) { testReopen(t, start(t)) })
 	t.Run("open twice", func(t *testing.T) { testOpenTwice(t, start(t)) })
 	t.Run("closed", func(t *testing.T) { testClosed(t, start(t)) })
-	t.Run("model", func(t *testing.T) { testModel(t, start, true) })
 }
 
 func testReopen(t *testing.T, m Machine) {

@@ -1,6 +1,6 @@
 // Package kvtest is the suite that every atoll.Store passes: what it promises
-// to readers and writers (Run), across openings (RunDurable) and across losses
-// of power (RunCrash).
+// to readers and writers (Run), in any order of calls (RunModel), across
+// openings (RunDurable) and across losses of power (RunCrash).
 package kvtest
 
 import (
@@ -53,7 +53,6 @@ func Run(t *testing.T, start func(t *testing.T) Machine) {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, start(t))) })
 	}
 	t.Run("checkpoint", func(t *testing.T) { testCheckpoint(t, start(t)) })
-	t.Run("model", func(t *testing.T) { testModel(t, start, false) })
 }
 
 // open opens a machine's store and closes it with the test.

@@ -130,7 +130,10 @@ type machineTest struct {
 	was   []model // of snaps
 }
 
-func testModel(t *testing.T, start func(t *testing.T) Machine, reopens bool) {
+// RunModel does random things to a store and to a sorted map, and compares them
+// after each; reopens tells whether closing and opening is among them. start
+// returns a machine that holds nothing yet.
+func RunModel(t *testing.T, start func(t *testing.T) Machine, reopens bool) {
 	rapid.Check(t, func(rt *rapid.T) {
 		x := &machineTest{m: start(t), want: model{}}
 		x.open(rt)
@@ -276,4 +279,14 @@ func (x *machineTest) release(t *rapid.T) {
 		t.Fatalf("Close of a snapshot: %v", err)
 	}
 	x.snaps, x.was = x.snaps[1:], x.was[1:]
+}
+
+// Compare returns how the content of a reader differs from what batches give
+// that were applied to an empty store, or nil.
+func Compare(r atoll.Reader, batches []*atoll.Batch) error {
+	m := model{}
+	for _, b := range batches {
+		m.apply(b)
+	}
+	return m.compare(r)
 }

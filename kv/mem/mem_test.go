@@ -39,10 +39,13 @@ func (m machine) Checkpoint(s atoll.Store, name string) (atoll.Store, error) {
 func newMachine(*testing.T) kvtest.Machine { return machine{mem.NewDisk()} }
 
 func TestVolatile(t *testing.T) {
-	kvtest.Run(t, func(*testing.T) kvtest.Machine { return volatile{} })
+	start := func(*testing.T) kvtest.Machine { return volatile{} }
+	kvtest.Run(t, start)
+	kvtest.RunModel(t, start, false)
 }
 
 func TestDisk(t *testing.T) {
 	kvtest.Run(t, newMachine)
 	kvtest.RunDurable(t, newMachine)
+	kvtest.RunModel(t, newMachine, true)
 }

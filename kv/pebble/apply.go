@@ -37,6 +37,9 @@ func (s *Store) Apply(b *atoll.Batch) (c atoll.Commit, err error) {
 	}, nil); err != nil {
 		return nil, s.fault.latch(err)
 	}
+	if err := s.fault.get(); err != nil {
+		return nil, err // Pebble does not know: see fencedFS
+	}
 	return &commit{store: s, batch: pb}, nil
 }
 
@@ -80,12 +83,17 @@ type commit struct {
 // Wait implements atoll.Commit.
 func (c *commit) Wait() error {
 	c.once.Do(func() {
-		if err := c.batch.SyncWait(); err != nil {
-			c.err = c.store.fault.latch(err)
-		} else if err := c.batch.Close(); err != nil {
-			c.err = c.store.fault.latch(err)
+		err := c.batch.SyncWait()
+		if err == nil {
+			err = c.batch.Close()
 		}
 		c.batch = nil
+		if err == nil {
+			err = c.store.fault.get() // Pebble does not know: see fencedFS
+		}
+		if err != nil {
+			c.err = c.store.fault.latch(err)
+		}
 	})
 	return c.err
 }

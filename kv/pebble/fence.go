@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -8,30 +9,27 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"atoll"
 )
 
-// fence is the file system that Pebble sees. It lets nothing be changed after
-// the store has failed or was closed: what Pebble then still does, in goroutines
-// that nobody can stop, must not meet the store that is opened next. It is also
-// where a failure is noticed first, with the name of the file, and where the
-// length of the MANIFEST is followed.
+// fence stands between a store and its disk. A change that fails is the store's
+// failure, and from then on, or once the store was closed, nothing is changed
+// any more: what Pebble's goroutines still do must not meet the store that is
+// opened next.
 type fence struct {
-	vfs.FS // the disk
-	dir    string
-	fault  *fault
-	marks  *marks        // nil until they are open
-	gone   chan struct{} // closed when Pebble is being torn down
+	disk  vfs.FS
+	dir   string
+	fault *fault
+	gone  chan struct{} // closed when Pebble is being torn down
 
 	mu   sync.RWMutex // held for reading by each change, for writing to put up the fence
 	shut bool
 }
 
-func newFence(fs vfs.FS, dir string, f *fault) *fence {
-	return &fence{FS: fs, dir: dir, fault: f, gone: make(chan struct{})}
+func newFence(disk vfs.FS, dir string, f *fault) *fence {
+	return &fence{disk: disk, dir: dir, fault: f, gone: make(chan struct{})}
 }
 
 // close waits until no change is under way and lets none begin.
@@ -41,8 +39,10 @@ func (f *fence) close() {
 	f.shut = true
 }
 
-// change makes one change to a file, if the fence is open. If it fails for a
-// file of the store itself, and not for one of a checkpoint, the store fails.
+// inside reports whether a file is the store's own, and not of a checkpoint.
+func (f *fence) inside(name string) bool { return name == f.dir || f.disk.PathDir(name) == f.dir }
+
+// change makes one change to a file, if the fence is open.
 func (f *fence) change(name, what string, fn func() error) error {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
@@ -50,106 +50,160 @@ func (f *fence) change(name, what string, fn func() error) error {
 		return err
 	}
 	if f.shut {
-		return atoll.Errorf(atoll.Unavailable, "the store is closed")
+		return errClosed
 	}
-	err := fn()
-	if err != nil && (name == f.dir || f.PathDir(name) == f.dir) {
-		return f.fault.latch(&os.PathError{Op: what, Path: name, Err: err})
+	if err := fn(); err != nil {
+		err = &os.PathError{Op: what, Path: name, Err: err}
+		if f.inside(name) {
+			return f.fault.latch(err)
+		}
+		return err
+	}
+	return nil
+}
+
+// fencedFS is a file system behind the fence. The store has one for its own few
+// files, that tells the truth. The one for Pebble does not: a change to the
+// store's files that failed, or that the fence did not let through, seems to
+// have been made. Pebble would answer an error with an end of the process that
+// nobody can prevent (it panics with its locks undone), or by trying again for
+// ever; so it goes on and comes to rest, while the store, which knows better,
+// returns its failure from every call and acknowledges nothing.
+type fencedFS struct {
+	vfs.FS // the disk
+	fence  *fence
+	lies   bool
+	marks  *marks // told of each MANIFEST that was synced; nil for none
+}
+
+// change makes a change, or seems to.
+func (f *fencedFS) change(name, what string, fn func() error) error {
+	err := f.fence.change(name, what, fn)
+	if err != nil && f.lies && f.fence.inside(name) {
+		return nil
 	}
 	return err
 }
 
-// Unwrap implements vfs.FS.
-func (f *fence) Unwrap() vfs.FS { return f.FS }
-
-// Create implements vfs.FS. A table waits for the end of a store that has
-// failed: an error would make Pebble try again at once, for ever.
-func (f *fence) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if f.fault.get() != nil && strings.HasSuffix(name, ".sst") {
-		<-f.gone
-	}
-	return f.open(name, "create", func() (vfs.File, error) { return f.FS.Create(name, c) })
-}
-
-// OpenReadWrite implements vfs.FS.
-func (f *fence) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	return f.open(name, "open", func() (vfs.File, error) { return f.FS.OpenReadWrite(name, c, opts...) })
-}
-
-// ReuseForWrite implements vfs.FS.
-func (f *fence) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.open(name, "reuse", func() (vfs.File, error) { return f.FS.ReuseForWrite(old, name, c) })
-}
-
-// OpenDir implements vfs.FS. The directory can be synced, which is a change.
-func (f *fence) OpenDir(name string) (vfs.File, error) {
-	file, err := f.FS.OpenDir(name)
-	if err != nil {
-		return nil, err
-	}
-	return &fencedFile{File: file, fence: f, name: name}, nil
-}
-
-func (f *fence) open(name, what string, fn func() (vfs.File, error)) (file vfs.File, err error) {
-	err = f.change(name, what, func() error {
+// open opens a file to be written. One that only seems to be there is in memory.
+func (f *fencedFS) open(name, what string, fn func() (vfs.File, error)) (vfs.File, error) {
+	var file vfs.File
+	err := f.fence.change(name, what, func() (err error) {
 		file, err = fn()
 		return err
 	})
 	if err != nil {
+		if f.lies && f.fence.inside(name) {
+			return vfs.NewMem().Create("void", vfs.WriteCategoryUnspecified)
+		}
 		return nil, err
 	}
-	ff := &fencedFile{File: file, fence: f, name: name}
-	if n, ok := manifestNumber(f.PathBase(name)); ok && f.PathDir(name) == f.dir {
+	ff := &fencedFile{File: file, fs: f, name: name}
+	if n, ok := manifestNumber(f.PathBase(name)); ok && f.marks != nil && f.fence.inside(name) {
 		ff.manifest = &manifestMark{number: n}
 	}
 	return ff, nil
 }
 
+// lull is how long a goroutine of Pebble's is held up before each read once the
+// store has failed, so that one that tries again for ever costs little. The
+// calls of users are not held up.
+const lull = 20 * time.Millisecond
+
+func (f *fencedFS) beforeRead() {
+	if f.fence.fault.get() == nil || !onPebblesGoroutine() {
+		return
+	}
+	select {
+	case <-time.After(lull):
+	case <-f.fence.gone:
+	}
+}
+
+// Unwrap implements vfs.FS.
+func (f *fencedFS) Unwrap() vfs.FS { return f.FS }
+
+// Open implements vfs.FS. Once the fence is closed nothing can be opened: the
+// names are those of another store, and other tables may stand under them.
+func (f *fencedFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	f.beforeRead()
+	f.fence.mu.RLock()
+	defer f.fence.mu.RUnlock()
+	if f.fence.shut {
+		return nil, &os.PathError{Op: "open", Path: name, Err: errClosed}
+	}
+	file, err := f.FS.Open(name, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &fencedFile{File: file, fs: f, name: name}, nil
+}
+
+// OpenDir implements vfs.FS. The directory can be synced, which is a change.
+func (f *fencedFS) OpenDir(name string) (vfs.File, error) {
+	file, err := f.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &fencedFile{File: file, fs: f, name: name}, nil
+}
+
+// Create implements vfs.FS.
+func (f *fencedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return f.open(name, "create", func() (vfs.File, error) { return f.FS.Create(name, c) })
+}
+
+// OpenReadWrite implements vfs.FS.
+func (f *fencedFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	return f.open(name, "open", func() (vfs.File, error) { return f.FS.OpenReadWrite(name, c, opts...) })
+}
+
+// ReuseForWrite implements vfs.FS.
+func (f *fencedFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return f.open(name, "reuse", func() (vfs.File, error) { return f.FS.ReuseForWrite(old, name, c) })
+}
+
 // Link implements vfs.FS.
-func (f *fence) Link(old, name string) error {
+func (f *fencedFS) Link(old, name string) error {
 	return f.change(name, "link", func() error { return f.FS.Link(old, name) })
 }
 
-// Remove implements vfs.FS. Its failure is Pebble's to report: it costs space
-// and no data.
-func (f *fence) Remove(name string) error {
-	var err error
-	if refused := f.change(name, "remove", func() error { err = f.FS.Remove(name); return nil }); refused != nil {
-		return refused
-	}
-	return err
+// Remove implements vfs.FS. Its failure costs space and no data: it is Pebble's
+// to report.
+func (f *fencedFS) Remove(name string) (err error) {
+	refused := f.change(name, "remove", func() error {
+		err = f.FS.Remove(name)
+		return nil
+	})
+	return errors.Join(err, refused)
 }
 
 // RemoveAll implements vfs.FS, like Remove.
-func (f *fence) RemoveAll(name string) error {
-	var err error
-	if refused := f.change(name, "remove", func() error { err = f.FS.RemoveAll(name); return nil }); refused != nil {
-		return refused
-	}
-	return err
+func (f *fencedFS) RemoveAll(name string) (err error) {
+	refused := f.change(name, "remove", func() error {
+		err = f.FS.RemoveAll(name)
+		return nil
+	})
+	return errors.Join(err, refused)
 }
 
 // Rename implements vfs.FS.
-func (f *fence) Rename(old, name string) error {
+func (f *fencedFS) Rename(old, name string) error {
 	return f.change(name, "rename", func() error { return f.FS.Rename(old, name) })
 }
 
 // MkdirAll implements vfs.FS.
-func (f *fence) MkdirAll(name string, perm os.FileMode) error {
+func (f *fencedFS) MkdirAll(name string, perm os.FileMode) error {
 	return f.change(name, "mkdir", func() error { return f.FS.MkdirAll(name, perm) })
 }
 
 // Lock implements vfs.FS. The store holds the lock itself, because it must
 // outlive Pebble's opinion of when it is closed.
-func (f *fence) Lock(string) (io.Closer, error) { return noLock{}, nil }
-
-type noLock struct{}
-
-func (noLock) Close() error { return nil }
+func (f *fencedFS) Lock(string) (io.Closer, error) { return io.NopCloser(nil), nil }
 
 // GetDiskUsage implements vfs.FS. Pebble would take its failure for one of its
 // own work.
-func (f *fence) GetDiskUsage(name string) (vfs.DiskUsage, error) {
+func (f *fencedFS) GetDiskUsage(name string) (vfs.DiskUsage, error) {
 	u, err := f.FS.GetDiskUsage(name)
 	if err != nil {
 		return vfs.DiskUsage{}, vfs.ErrUnsupported
@@ -160,55 +214,76 @@ func (f *fence) GetDiskUsage(name string) (vfs.DiskUsage, error) {
 // fencedFile is a file behind the fence.
 type fencedFile struct {
 	vfs.File
-	fence    *fence
+	fs       *fencedFS
 	name     string
 	manifest *manifestMark // what was written, if it is a MANIFEST
 }
 
-func (f *fencedFile) Write(p []byte) (n int, err error) {
+func (f *fencedFile) ReadAt(p []byte, off int64) (int, error) {
+	f.fs.beforeRead()
+	return f.File.ReadAt(p, off)
+}
+
+func (f *fencedFile) Write(p []byte) (int, error) {
 	if f.manifest != nil {
 		f.manifest.add(p) // before the write, which may change p
 	}
-	err = f.fence.change(f.name, "write", func() error {
-		n, err = f.File.Write(p)
+	return f.write(p, func() (int, error) { return f.File.Write(p) })
+}
+
+func (f *fencedFile) WriteAt(p []byte, off int64) (int, error) {
+	return f.write(p, func() (int, error) { return f.File.WriteAt(p, off) })
+}
+
+func (f *fencedFile) write(p []byte, fn func() (int, error)) (n int, err error) {
+	n = len(p) // unless we know better
+	err = f.fs.change(f.name, "write", func() error {
+		n, err = fn()
 		return err
 	})
+	if err == nil {
+		n = len(p)
+	}
 	return n, err
 }
 
-func (f *fencedFile) WriteAt(p []byte, off int64) (n int, err error) {
-	err = f.fence.change(f.name, "write", func() error {
-		n, err = f.File.WriteAt(p, off)
-		return err
-	})
-	return n, err
-}
+func (f *fencedFile) Sync() error     { return f.sync(f.File.Sync) }
+func (f *fencedFile) SyncData() error { return f.sync(f.File.SyncData) }
 
-func (f *fencedFile) Sync() error {
-	return f.synced(f.fence.change(f.name, "sync", f.File.Sync))
-}
-
-func (f *fencedFile) SyncData() error {
-	return f.synced(f.fence.change(f.name, "sync", f.File.SyncData))
-}
-
+// SyncTo implements vfs.File. It is used for tables and logs, never for a
+// MANIFEST.
 func (f *fencedFile) SyncTo(length int64) (full bool, err error) {
-	err = f.fence.change(f.name, "sync", func() error {
+	err = f.fs.change(f.name, "sync", func() error {
 		full, err = f.File.SyncTo(length)
 		return err
 	})
-	if err == nil && full {
-		err = f.synced(nil)
-	}
 	return full, err
 }
 
-// synced marks a MANIFEST that is on disk.
-func (f *fencedFile) synced(err error) error {
-	if err != nil || f.manifest == nil || f.fence.marks == nil {
+// sync syncs the file, and marks a MANIFEST that is on disk then.
+func (f *fencedFile) sync(fn func() error) error {
+	done := false
+	err := f.fs.change(f.name, "sync", func() error {
+		err := fn()
+		done = err == nil
 		return err
+	})
+	if done && f.manifest != nil {
+		_ = f.fs.marks.setManifest(*f.manifest) // if it fails, the store has
 	}
-	return f.fence.marks.setManifest(*f.manifest)
+	return err
+}
+
+// Close closes the file on the disk in any case.
+func (f *fencedFile) Close() error {
+	err := f.File.Close()
+	if err != nil && f.fs.fence.inside(f.name) {
+		err = f.fs.fence.fault.latch(&os.PathError{Op: "close", Path: f.name, Err: err})
+		if f.fs.lies {
+			return nil
+		}
+	}
+	return err
 }
 
 // manifestMark says what is on disk of a MANIFEST.

@@ -68,8 +68,8 @@ func newComparer(split kv.SplitFunc) *pebble.Comparer {
 	return &c
 }
 
-// pebbleOptions returns how Pebble is to run on the fence.
-func (o *Options) pebbleOptions(f *fence, l logger) *pebble.Options {
+// pebbleOptions returns how Pebble is to run on a file system.
+func (o *Options) pebbleOptions(f vfs.FS, l logger) *pebble.Options {
 	p := &pebble.Options{
 		FS:                          f,
 		Comparer:                    newComparer(o.Split),

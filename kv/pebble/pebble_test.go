@@ -64,4 +64,5 @@ func TestOnDisk(t *testing.T) {
 func TestInMemory(t *testing.T) {
 	kvtest.Run(t, inMemory)
 	kvtest.RunDurable(t, inMemory)
+	kvtest.RunModel(t, inMemory, true)
 }

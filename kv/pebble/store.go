@@ -19,6 +19,7 @@ type Store struct {
 	opts  Options
 	fault *fault
 	fence *fence
+	files vfs.FS // behind the fence
 	marks *marks
 	lock  io.Closer
 	db    *pebble.DB
@@ -55,6 +56,7 @@ func Open(opts Options) (*Store, error) {
 	}
 	f := newFault()
 	s := &Store{opts: opts, fault: f, fence: newFence(opts.FS, opts.Dir, f)}
+	s.files = &fencedFS{FS: opts.FS, fence: s.fence}
 	s.space.init(&s.opts)
 	s.held.Store(1)
 	if err := makeDir(opts.FS, opts.Dir); err != nil {
@@ -88,21 +90,25 @@ func inDir(doing, dir string, err error) error {
 
 // open does what is left once the directory is locked.
 func (s *Store) open() (err error) {
-	if err := checkFormat(s.fence, s.opts.Dir); err != nil {
+	if err := checkFormat(s.files, s.opts.Dir); err != nil {
 		return err
 	}
-	if s.marks, err = openMarks(s.fence, s.opts.Dir); err != nil {
+	if s.marks, err = openMarks(s.files, s.opts.Dir); err != nil {
 		return err
 	}
-	if err := s.marks.checkManifest(s.fence, s.opts.Dir); err != nil {
+	if err := s.marks.checkManifest(s.files, s.opts.Dir); err != nil {
 		return err
 	}
-	s.fence.marks = s.marks
-	l := logger{fault: s.fault, log: s.opts.Logger}
-	options := s.opts.pebbleOptions(s.fence, l)
+	options := s.opts.pebbleOptions(
+		&fencedFS{FS: s.opts.FS, fence: s.fence, lies: true, marks: s.marks},
+		logger{fault: s.fault, log: s.opts.Logger})
 	s.db, err = detached(s.fault, func() (*pebble.DB, error) {
 		return pebble.Open(s.opts.Dir, options)
 	}, s.tearDown)
+	if err == nil && s.fault.get() != nil {
+		go s.tearDown(s.db)
+		return s.fault.get()
+	}
 	return err
 }
 
@@ -156,6 +162,9 @@ func (s *Store) explain(err error) error {
 	if err == nil {
 		return nil
 	}
+	if failed := s.fault.get(); failed != nil {
+		return failed // and err is what came of it
+	}
 	e := classify(err)
 	if e.Kind == atoll.DataLoss {
 		return s.fault.latch(e)
@@ -166,9 +175,8 @@ func (s *Store) explain(err error) error {
 // Close implements atoll.Store. What was applied and waited for is there at the
 // next Open; on a store that has failed, too, and then it returns nil. If
 // iterators or snapshots are open it fails with FailedPrecondition: the
-// directory is free all the same, and they keep their memory until they are
-// closed.
-func (s *Store) Close() error {
+// directory is free all the same, and all that is left for them is to be closed.
+func (s *Store) Close() (err error) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -177,14 +185,19 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 
-	err := s.release(true)
-	if merr := s.marks.close(); err == nil && merr != nil {
+	failed := s.fault.get() != nil
+	if n := s.held.Load(); n > 1 && !failed {
+		err = atoll.Errorf(atoll.FailedPrecondition, "the store was closed with %d iterators and %d snapshots open",
+			s.iterators.Load(), s.snapshots.Load())
+		s.fault.latch(errClosed)
+	}
+	if rerr := s.release(true); err == nil && !failed {
+		err = rerr
+	}
+	if merr := s.marks.close(); err == nil && merr != nil && !failed {
 		err = inDir("closing", s.opts.Dir, merr)
 	}
 	s.fence.close()
-	if s.fault.get() != nil {
-		err = nil
-	}
 	if lerr := s.lock.Close(); err == nil && lerr != nil {
 		err = inDir("closing", s.opts.Dir, lerr)
 	}
@@ -197,17 +210,14 @@ func (s *Store) hold(kind *atomic.Int64) {
 	kind.Add(1)
 }
 
-// release gives up a hold. The last one after Close tears Pebble down: at once
-// and with its error if it is Close itself that waits, otherwise in the
-// background.
-func (s *Store) release(waits bool) error {
-	switch left := s.held.Add(-1); {
-	case left > 0 && waits && s.fault.get() == nil:
-		return atoll.Errorf(atoll.FailedPrecondition, "the store was closed with %d iterators and %d snapshots open",
-			s.iterators.Load(), s.snapshots.Load())
-	case left > 0:
+// release gives up a hold. The last one tears Pebble down: if it is the one of
+// Close and the store is sound, at once and with Pebble's error, otherwise in
+// the background.
+func (s *Store) release(closing bool) error {
+	if s.held.Add(-1) > 0 {
 		return nil
-	case !waits || s.fault.get() != nil:
+	}
+	if !closing || s.fault.get() != nil {
 		go s.tearDown(s.db)
 		return nil
 	}
@@ -215,7 +225,7 @@ func (s *Store) release(waits bool) error {
 	return s.explain(err)
 }
 
-// tearDown closes a database that nobody waits for any more. It may hang.
+// tearDown closes a database that nobody uses and nobody waits for any more.
 func (s *Store) tearDown(db *pebble.DB) {
 	defer func() { _ = recover() }() // it has failed before; there is nobody to tell
 	close(s.fence.gone)
@@ -255,10 +265,10 @@ func (s *Store) Checkpoint(dir string) (err error) {
 	_, err = detached(s.fault, func() (struct{}, error) {
 		err := s.db.Checkpoint(dir, pebble.WithFlushedWAL())
 		if err == nil {
-			err = writeMarks(s.fence, dir, block)
+			err = writeMarks(s.files, dir, block)
 		}
 		if err == nil {
-			err = writeFormat(s.fence, dir)
+			err = writeFormat(s.files, dir)
 		}
 		return struct{}{}, err
 	}, nil)
