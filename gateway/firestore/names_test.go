@@ -41,6 +41,20 @@ func TestNames(t *testing.T) {
 	}
 }
 
+func TestLimitOfADocumentsName(t *testing.T) {
+	root := "projects/p/databases/d/documents"
+	name := func(n int) string {
+		s := root + strings.Repeat("/"+strings.Repeat("x", 1000)+"/y", 6)
+		return s + strings.Repeat("z", n-len(s))
+	}
+	if _, _, err := parseDocument(name(atoll.MaxPathLen)); err != nil {
+		t.Errorf("%d bytes: %v", atoll.MaxPathLen, err)
+	}
+	if _, _, err := parseDocument(name(atoll.MaxPathLen + 1)); atoll.KindOf(err) != atoll.Invalid {
+		t.Errorf("%d bytes: got %v; want Invalid", atoll.MaxPathLen+1, err)
+	}
+}
+
 func TestParents(t *testing.T) {
 	for name, want := range map[string]atoll.Path{
 		"projects/p/databases/d/documents":     "",

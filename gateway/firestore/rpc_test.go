@@ -106,6 +106,33 @@ func TestUpdateAndDeleteDocument(t *testing.T) {
 	wantCode(t, err, codes.NotFound, "No document to update: "+d.GetName())
 }
 
+// meddler is a router that lets something happen before each Get.
+type meddler struct {
+	Router
+	before func()
+}
+
+func (m meddler) Get(ctx context.Context, db atoll.Database, paths []atoll.Path, at atoll.Time, who route.Caller) (shard.GetReply, error) {
+	m.before()
+	return m.Router.Get(ctx, db, paths, at, who)
+}
+
+func TestUpdateDocumentReturnsWhatItWrote(t *testing.T) {
+	c := client(t, func(o *Options) {
+		real := o.Router
+		o.Router = meddler{real, func() {
+			w := shard.Write{Op: shard.OpDelete, Path: "c/x"}
+			if _, err := real.Commit(context.Background(), dev, []shard.Write{w}, route.NewRequestID(), route.Caller{Principal: atoll.Anonymous}); err != nil {
+				t.Error(err)
+			}
+		}}
+	})
+	d, err := c.UpdateDocument(t.Context(), &firestorepb.UpdateDocumentRequest{Document: &firestorepb.Document{Name: docName, Fields: pbFields{"a": pbInt(1)}}})
+	if err != nil || d.GetFields()["a"].GetIntegerValue() != 1 {
+		t.Errorf("got %v, %v; a later deletion must not show", d, err)
+	}
+}
+
 func TestCommitForms(t *testing.T) {
 	c := client(t)
 	commit := func(writes ...*firestorepb.Write) (*firestorepb.CommitResponse, error) {
