@@ -64,3 +64,37 @@ func (m crashMachine) During(k int, f func()) { m.during.set(k, f) }
 func TestCrash(t *testing.T) {
 	kvtest.RunCrash(t, func(*testing.T) kvtest.CrashMachine { return newCrashMachine(vfs.NewCrashableMem()) })
 }
+
+// TestCrashWhileOpening cuts the power in the middle of an opening, on a disk
+// that keeps the names of files in any order.
+func TestCrashWhileOpening(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		m := newCrashMachine(vfs.NewCrashableMem())
+		write := func(m crashMachine) {
+			s, err := m.Open()
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			b := &atoll.Batch{}
+			b.Set([]byte("k"), []byte("v"))
+			c, err := s.Apply(b)
+			if err == nil {
+				err = c.Wait()
+			}
+			if cerr := s.Close(); err != nil || cerr != nil {
+				t.Fatal(err, cerr)
+			}
+		}
+		write(m)
+		write(m)
+		var left atomic.Pointer[vfs.MemFS]
+		m.during.set(rng.IntN(30), func() {
+			left.Store(m.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng}))
+		})
+		write(m)
+		if mem := left.Load(); mem != nil {
+			write(newCrashMachine(mem))
+		}
+	}
+}

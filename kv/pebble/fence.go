@@ -148,9 +148,20 @@ func (f *fencedFS) OpenDir(name string) (vfs.File, error) {
 	return &fencedFile{File: file, fs: f, name: name}, nil
 }
 
-// Create implements vfs.FS.
+// Create implements vfs.FS. Pebble puts a new MANIFEST in force by creating a
+// file that names it, and syncs the directory after that, for both at once. A
+// disk may keep the names of files in any order, and a crash in between would
+// leave the name of a MANIFEST that is not there: so the directory is synced
+// before, too.
 func (f *fencedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.open(name, "create", func() (vfs.File, error) { return f.FS.Create(name, c) })
+	return f.open(name, "create", func() (vfs.File, error) {
+		if strings.HasPrefix(f.PathBase(name), "marker.") {
+			if err := syncDir(f.FS, f.PathDir(name)); err != nil {
+				return nil, err
+			}
+		}
+		return f.FS.Create(name, c)
+	})
 }
 
 // OpenReadWrite implements vfs.FS.
@@ -217,6 +228,7 @@ type fencedFile struct {
 	fs       *fencedFS
 	name     string
 	manifest *manifestMark // what was written, if it is a MANIFEST
+	entered  bool          // the MANIFEST's name is on disk
 }
 
 func (f *fencedFile) ReadAt(p []byte, off int64) (int, error) {
@@ -260,11 +272,17 @@ func (f *fencedFile) SyncTo(length int64) (full bool, err error) {
 	return full, err
 }
 
-// sync syncs the file, and marks a MANIFEST that is on disk then.
+// sync syncs the file, and marks a MANIFEST that is on disk then. A new one is
+// also entered into the directory for good: Pebble names it in the next file
+// that it makes, and a crash might keep that entry and lose this one.
 func (f *fencedFile) sync(fn func() error) error {
 	done := false
 	err := f.fs.change(f.name, "sync", func() error {
 		err := fn()
+		if err == nil && f.manifest != nil && !f.entered {
+			err = syncDir(f.fs.FS, f.fs.fence.dir)
+			f.entered = err == nil
+		}
 		done = err == nil
 		return err
 	})
