@@ -26,7 +26,7 @@ func scaled(ordinary, atLength int) int {
 // fails, once, in the middle of some change.
 type machine struct {
 	mem   *vfs.MemFS
-	rng   *rand.Rand    // of whoever takes the image
+	rng   *rand.Rand   // of whoever takes the image
 	left  atomic.Int64 // changes until the power fails; below 0 it has
 	lost  atomic.Bool
 	image atomic.Pointer[vfs.MemFS] // what the failure left

@@ -119,6 +119,7 @@ func (w *writer) step(ctx context.Context, c *connection) {
 		w.load.mu.Lock()
 		w.load.stats.unknown++
 		w.load.mu.Unlock()
+		time.Sleep(time.Millisecond)
 		return
 	case err != nil:
 		w.load.breach(fmt.Errorf("%s, attempt %d: %w", op, op.attempts, err))
