@@ -83,9 +83,6 @@ func (c *commitment) join(ctxs []atoll.Context, req *CommitRequest) error {
 		if first := c.parts[0]; d.Database != first.Database || d.Family != first.Family {
 			return atoll.Errorf(atoll.Invalid, "ranges %d and %d are of different databases or families; a commit is to one", first.Range, d.Range)
 		}
-		if now := ctx.Turn().Now; now != c.now {
-			return atoll.Errorf(atoll.Internal, "a joint commit has the times %s and %s", c.now, now)
-		}
 	}
 	return nil
 }

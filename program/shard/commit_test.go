@@ -154,6 +154,8 @@ func TestCommitPreconditions(t *testing.T) {
 		{"another update time", []Write{ifUpdated(set("c/a"), at-1)}, atoll.FailedPrecondition, "does not match the required base version"},
 		{"update time of nothing", []Write{ifUpdated(set("c/b"), at)}, atoll.FailedPrecondition, "the stored version (0) does not match"},
 		{"update after delete", []Write{remove("c/a"), ifExists(set("c/a"), true)}, atoll.Invalid, name + "c/a"},
+		{"update time of what the commit deleted", []Write{remove("c/a"), ifUpdated(set("c/a"), at)}, atoll.FailedPrecondition, "(0)"},
+		{"form before preconditions", []Write{ifExists(with(set("c/b"), transformOf("f", Increment, value.String("x"))), true)}, atoll.Invalid, "c/b"},
 		{"create after create", []Write{ifExists(set("c/b"), false), ifExists(set("c/b"), false)}, atoll.AlreadyExists, name + "c/b"},
 		{"the last write fails", []Write{set("c/b"), remove("c/a"), ifExists(set("c/d"), true)}, atoll.NotFound, name + "c/d"},
 	} {
@@ -169,12 +171,13 @@ func TestCommitPreconditions(t *testing.T) {
 		{ifExists(Write{Op: OpVerify, Path: "c/b"}, false)},
 		{ifExists(set("c/b", "n", 1), false), ifExists(set("c/b", "n", 2), true)},
 		{remove("c/b"), ifExists(set("c/b", "n", 3), false)},
+		{remove("c/b"), set("c/b"), ifExists(set("c/b", "n", 3), true)},
 		{ifUpdated(remove("c/a"), at)},
 		{remove("c/nothing")},
 	} {
 		s.must(t, 0, writes...)
 	}
-	same(t, s.get(t, "c/b").Revision, uint64(2))
+	same(t, s.get(t, "c/b").Revision, uint64(3))
 	same(t, s.get(t, "c/b").Doc, doc("n", 3))
 }
 
@@ -301,6 +304,7 @@ func TestCommitRefuses(t *testing.T) {
 		{"unknown transform", []Write{with(set("c/a"), transformOf("f", 9, value.Null()))}, "unknown transform 9"},
 		{"operand", []Write{with(set("c/a"), transformOf("f", Increment, value.String("x")))}, "c/a"},
 		{"operand bytes", []Write{with(set("c/a"), Transform{Field: "f", Kind: Maximum, Operand: []byte{1, 2}})}, "c/a"},
+		{"operand to remove", []Write{with(set("c/a"), transformOf("f", ArrayRemove, value.Array(value.Array())))}, "c/a"},
 		{"union with no array", []Write{with(set("c/a"), transformOf("f", ArrayUnion, value.Int(1)))}, "c/a"},
 		{"too deep", []Write{set("c/a", "f", deep)}, "c/a"},
 		{"too deep by a mask", []Write{withMask(set("c/a", "f", deep), "f")}, "c/a"},

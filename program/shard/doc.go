@@ -24,16 +24,19 @@
 //	result of a commit (keys.RequestKey of the first write's document):
 //	    1 | commit time 8 bytes | length of the caller uvarint | caller | CommitReply
 //
-// An entry with flag 2 alone is not a change. It only leads the collection of
-// old results, which goes by time while the results are ordered by document,
-// to the result of a commit that changed nothing.
+// Versions and entries are written once and never changed, only removed. An
+// entry with flag 2 alone is not a change: it only leads the collection of old
+// results, which goes by time while the results are ordered by document, to the
+// result of a commit that did not change its first document. Nor is an entry a
+// change whose version is gone.
 //
-// The shard's own keys (Context.State), their values in CBOR:
+// The shard's own keys (Context.State), their values in CBOR, but for the first:
 //
 //	1                      the principal of the directory
 //	2 | range 8 bytes      Descriptor of an owned range
 //	3                      the horizons
-//	4 | range 8 bytes | p  FeedCursor: how far pass p of the collection came
+//	4 | range 8 bytes | p  FeedCursor: how far pass p of the collection came;
+//	                       0 results, 1 versions, 2 latest changes
 //
 // All integers in keys and values are big-endian.
 //

@@ -52,7 +52,7 @@ func (e *edit) parseSet() error {
 		e.mask = make([]value.FieldPath, len(e.Mask))
 	}
 	for i, text := range e.Mask {
-		if e.mask[i], err = parseField(text); err != nil {
+		if e.mask[i], err = value.ParseFieldPath(text); err != nil {
 			return err
 		}
 	}
@@ -73,20 +73,8 @@ func (e *edit) parseSet() error {
 	return value.CheckDocument(e.Path, e.fields)
 }
 
-// parseField reads the canonical text of a path that names a field.
-func parseField(text string) (value.FieldPath, error) {
-	p, err := value.ParseFieldPath(text)
-	if err != nil {
-		return nil, err
-	}
-	if p.IsName() {
-		return nil, atoll.Errorf(atoll.Invalid, "%s is the document's name, not a field to be written", value.NameField)
-	}
-	return p, nil
-}
-
 func (t *transform) parse(from *Transform) (err error) {
-	if t.field, err = parseField(from.Field); err != nil {
+	if t.field, err = value.ParseFieldPath(from.Field); err != nil {
 		return err
 	}
 	t.kind = from.Kind

@@ -117,6 +117,27 @@ func TestListSkipsWhatIsBelow(t *testing.T) {
 	}
 }
 
+func TestListShowsWhatIsMissing(t *testing.T) {
+	s := newShard(t)
+	s.must(t, 0, set("c/a"), set("c/a/s/x"), set("c/b/s/x/t/y"), set("c/d"), set("c/e"), set("c/e/s/x"))
+	s.must(t, 0, remove("c/a"), remove("c/d"), remove("c/e"), remove("c/e/s/x"))
+	s.must(t, 0, set("c/f"))
+	list := func(missing bool, at atoll.Time) (paths []atoll.Path) {
+		t.Helper()
+		reply, err := ask[ListReply](s, shardA, MethodList, ListRequest{Target: target1, Collection: "c", Limit: 9, Missing: missing, At: at})
+		same(t, err, nil)
+		for _, d := range reply.Documents {
+			paths = append(paths, d.Path)
+		}
+		return paths
+	}
+	same(t, list(false, 0), []atoll.Path{"c/f"})
+	same(t, list(true, 0), []atoll.Path{"c/a", "c/b", "c/f"})
+	same(t, list(true, s.now-2), []atoll.Path{"c/a", "c/b", "c/d", "c/e"})
+	same(t, list(false, s.now-2), []atoll.Path{"c/a", "c/d", "c/e"})
+	same(t, list(true, 1), []atoll.Path(nil))
+}
+
 func TestListRefuses(t *testing.T) {
 	s := newShard(t)
 	for _, req := range []ListRequest{

@@ -74,7 +74,7 @@ func (w *walk) live() (v version, ok bool, err error) {
 // Most documents have one version and nothing below them, so a step is tried
 // before a seek.
 func (w *walk) pass(end []byte) {
-	if !w.ok || !w.ahead && bytes.Compare(w.key, end) >= 0 {
+	if !w.ok || bytes.Compare(w.key, end) >= 0 {
 		return
 	}
 	ok := w.ahead || w.it.Next()
