@@ -22,8 +22,8 @@ type SplitFunc func(key []byte) int
 // newest version of something faster than an iterator would.
 type PrefixSeeker interface {
 	// SeekPrefixGE returns the first key >= key whose split prefix (see
-	// SplitFunc) equals that of key, with its value. Absence is ok == false.
-	// The slices belong to the caller.
+	// SplitFunc) equals that of key, with its value. Absence is ok == false,
+	// and is the answer to an empty key. The slices belong to the caller.
 	SeekPrefixGE(key []byte) (k, v []byte, ok bool, err error)
 }
 

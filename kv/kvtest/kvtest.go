@@ -116,6 +116,7 @@ func testPoints(t *testing.T, s atoll.Store) {
 	wantGet(t, s, "\x00", "zero", true)
 	wantGet(t, s, "\xff\xff", string(bytes.Repeat([]byte("x"), 1<<20)), true)
 	wantGet(t, s, "ab", "", false)
+	wantGet(t, s, "", "", false)
 	apply(t, s, func(b *atoll.Batch) {
 		b.Set([]byte("a"), []byte("2"))
 		b.Delete([]byte("empty"))
@@ -315,6 +316,7 @@ func testPrefixSeeker(t *testing.T, s atoll.Store) {
 			{"d\x00", "d\x00\x02"},
 			{"e\x00", ""},
 			{"f", ""},
+			{"", ""},
 		} {
 			k, v, ok, err := p.SeekPrefixGE([]byte(c.seek))
 			if err != nil || string(k) != c.want || ok != (c.want != "") {

@@ -134,7 +134,7 @@ type machineTest struct {
 // after each; reopens tells whether closing and opening is among them. start
 // returns a machine that holds nothing yet.
 func RunModel(t *testing.T, start func(t *testing.T) Machine, reopens bool) {
-	rapid.Check(t, func(rt *rapid.T) {
+	t.Run("model", rapid.MakeCheck(func(rt *rapid.T) {
 		x := &machineTest{m: start(t), want: model{}}
 		x.open(rt)
 		defer x.close(rt)
@@ -154,7 +154,7 @@ func RunModel(t *testing.T, start func(t *testing.T) Machine, reopens bool) {
 			}
 		}
 		rt.Repeat(actions)
-	})
+	}))
 }
 
 func (x *machineTest) open(t *rapid.T) {

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"atoll"
+	"atoll/planted"
 )
 
 // Disk is a simulated disk with the journal of one store. What is appended is
@@ -264,11 +265,14 @@ func (d *Disk) compact(t *tree) error {
 
 // recover opens the disk for a new store: it replays the journal, cuts off a
 // torn end, makes the rest durable and begins a term.
-func (d *Disk) recover() (*tree, *term, error) {
+func (d *Disk) recover(defects planted.Set) (*tree, *term, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.term != nil {
 		return nil, nil, atoll.Errorf(atoll.FailedPrecondition, "a store is open on this disk; close it first")
+	}
+	if defects.Has(planted.TornAccepted) {
+		d.journal = mend(d.journal)
 	}
 	t, last, whole, frames, err := replay(d.journal, d.synced)
 	if err != nil {

@@ -56,18 +56,24 @@ func readFrame(b []byte) (seq uint64, batch *atoll.Batch, size int, ok bool) {
 func readOps(b []byte) (*atoll.Batch, bool) {
 	batch := &atoll.Batch{}
 	for len(b) > 0 {
-		op := atoll.Op{Kind: atoll.OpKind(b[0])}
-		var ok bool
-		if op.Key, b, ok = readBytes(b[1:]); !ok {
+		op, rest, ok := readOp(b)
+		if !ok {
 			return nil, false
 		}
-		if op.Value, b, ok = readBytes(b); !ok {
-			return nil, false
-		}
+		b = rest
 		batch.Ops = append(batch.Ops, op)
 		batch.Bytes += len(op.Key) + len(op.Value)
 	}
 	return batch, kv.Check(batch) == nil
+}
+
+func readOp(b []byte) (op atoll.Op, rest []byte, ok bool) {
+	op.Kind = atoll.OpKind(b[0])
+	if op.Key, rest, ok = readBytes(b[1:]); !ok {
+		return op, nil, false
+	}
+	op.Value, rest, ok = readBytes(rest)
+	return op, rest, ok
 }
 
 func readBytes(b []byte) (v, rest []byte, ok bool) {
@@ -101,6 +107,31 @@ func replay(journal []byte, synced int) (t *tree, last uint64, whole, frames int
 		return nil, 0, 0, 0, atoll.Errorf(atoll.DataLoss, "the journal ends at byte %d; it was durable up to byte %d", whole, synced)
 	}
 	return t, last, whole, frames, nil
+}
+
+// mend makes a whole frame of what is left of one that a crash tore: the planted
+// defect of a recovery that believes it.
+func mend(journal []byte) []byte {
+	whole, next := 0, uint64(1)
+	for {
+		seq, _, size, ok := readFrame(journal[whole:])
+		if !ok {
+			break
+		}
+		whole, next = whole+size, seq+1
+	}
+	b := &atoll.Batch{}
+	for rest := journal[min(whole+frameHead, len(journal)):]; len(rest) > 0; {
+		op, left, ok := readOp(rest)
+		if !ok || op.Kind == 0 {
+			break
+		}
+		b.Ops, rest = append(b.Ops, op), left
+	}
+	if len(b.Ops) == 0 {
+		return journal
+	}
+	return appendFrame(journal[:whole:whole], next, b)
 }
 
 // frameFollows reports whether a good frame that is younger than seq begins

@@ -15,6 +15,7 @@ import (
 
 	"atoll"
 	"atoll/kv"
+	"atoll/planted"
 )
 
 // item is one key with its value. Both are private copies that never change.
@@ -30,9 +31,10 @@ func newTree() *tree {
 // Store is an atoll.Store in memory. It is also a kv.PrefixSeeker and a
 // kv.Marker.
 type Store struct {
-	split kv.SplitFunc
-	disk  *Disk
-	term  *term // of the disk, in which this store may use it
+	split   kv.SplitFunc
+	planted planted.Set
+	disk    *Disk
+	term    *term // of the disk, in which this store may use it
 
 	mu     sync.RWMutex // guards what follows; the disk's mutex may be taken under it
 	live   *tree
@@ -53,6 +55,9 @@ type Option func(*Store)
 // prefix.
 func WithSplit(split kv.SplitFunc) Option { return func(s *Store) { s.split = split } }
 
+// WithPlanted plants defects, for the simulator's own tests.
+func WithPlanted(defects planted.Set) Option { return func(s *Store) { s.planted = defects } }
+
 // New returns an empty store that is gone with the process. What is applied
 // counts as durable at once.
 func New(opts ...Option) *Store {
@@ -67,12 +72,13 @@ func New(opts ...Option) *Store {
 // DataLoss if the journal is damaged other than by a torn end, and with the
 // disk's own error if that fails.
 func Open(d *Disk, opts ...Option) (*Store, error) {
-	live, term, err := d.recover()
+	s := &Store{disk: d}
+	s.configure(opts)
+	var err error
+	s.live, s.term, err = d.recover(s.planted)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{disk: d, term: term, live: live}
-	s.configure(opts)
 	return s, nil
 }
 
@@ -135,6 +141,9 @@ func (s *Store) SeekPrefixGE(key []byte) (k, v []byte, ok bool, err error) {
 }
 
 func seekPrefix(t *tree, split kv.SplitFunc, key []byte) (k, v []byte, ok bool) {
+	if len(key) == 0 {
+		return nil, nil, false
+	}
 	prefix := key[:split(key)]
 	t.Ascend(item{key: key}, func(it item) bool {
 		if n := split(it.key); bytes.Equal(it.key[:n], prefix) {

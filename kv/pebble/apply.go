@@ -54,8 +54,8 @@ func (s *Store) translate(b *atoll.Batch) (*pebble.Batch, error) {
 		case atoll.OpDelete:
 			err = pb.Delete(op.Key, nil)
 		case atoll.OpDeleteRange:
-			if bytes.Compare(op.Key, op.Value) < 0 {
-				err = pb.DeleteRange(op.Key, op.Value, nil)
+			if bytes.Compare(lowest(op.Key), op.Value) < 0 {
+				err = pb.DeleteRange(lowest(op.Key), op.Value, nil)
 			}
 		}
 		if err != nil {

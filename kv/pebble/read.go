@@ -19,6 +19,9 @@ func (s *Store) Get(key []byte) (value []byte, ok bool, err error) {
 }
 
 func get(r pebble.Reader, key []byte) ([]byte, bool, error) {
+	if len(key) == 0 {
+		return nil, false, nil
+	}
 	v, closer, err := r.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, nil
@@ -28,6 +31,16 @@ func get(r pebble.Reader, key []byte) ([]byte, bool, error) {
 	}
 	value := append([]byte{}, v...)
 	return value, true, closer.Close()
+}
+
+// lowest returns a key that is not empty and stands where key does. Pebble does
+// not like to be asked for the empty key, and the lowest that can be stored is
+// a zero byte.
+func lowest(key []byte) []byte {
+	if len(key) == 0 {
+		return []byte{0}
+	}
+	return key
 }
 
 // SeekPrefixGE implements kv.PrefixSeeker.
@@ -40,6 +53,9 @@ func (s *Store) SeekPrefixGE(key []byte) (k, v []byte, ok bool, err error) {
 }
 
 func seekPrefix(r pebble.Reader, key []byte) (k, v []byte, ok bool, err error) {
+	if len(key) == 0 {
+		return nil, nil, false, nil
+	}
 	it, err := r.NewIter(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
 		return nil, nil, false, err
@@ -83,7 +99,7 @@ func (s *Store) newIterator(r pebble.Reader, lo, hi []byte) (i *iterator) {
 			i.err = s.fault.caught(p)
 		}
 	}()
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lowest(lo), UpperBound: hi})
 	if err != nil {
 		i.err = s.explain(err)
 		return i
@@ -124,11 +140,11 @@ func (i *iterator) move(step func(*pebble.Iterator) bool) (ok bool) {
 }
 
 func (i *iterator) SeekGE(key []byte) bool {
-	return i.move(func(it *pebble.Iterator) bool { return it.SeekGE(key) })
+	return i.move(func(it *pebble.Iterator) bool { return it.SeekGE(lowest(key)) })
 }
 
 func (i *iterator) SeekLT(key []byte) bool {
-	return i.move(func(it *pebble.Iterator) bool { return it.SeekLT(key) })
+	return i.move(func(it *pebble.Iterator) bool { return it.SeekLT(lowest(key)) })
 }
 
 // Next goes to the first key from nowhere, where Pebble's stays.
