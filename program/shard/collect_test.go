@@ -119,3 +119,35 @@ func TestCollectInPieces(t *testing.T) {
 		t.Fatalf("%d messages were enough for a limit of 3", messages)
 	}
 }
+
+func TestCollectStopsAtNow(t *testing.T) {
+	s := newShard(t)
+	s.must(t, 1, set("c/a", "n", 1))
+	s.collect(t, CollectRequest{Versions: s.now + 100, Latest: s.now + 100, Requests: s.now + 100, Limit: 9})
+	st, err := ask[Status](s, shardA, MethodStatus, struct{}{})
+	same(t, err, nil)
+	same(t, []atoll.Time{st.Horizon, st.Feed}, []atoll.Time{s.now, s.now})
+	same(t, s.getAt(t, "c/a", s.now).Revision, uint64(1))
+}
+
+// After a split the feed before it is shared: each side forgets its own
+// documents alone.
+func TestCollectKeepsToItsRange(t *testing.T) {
+	s := newShard(t)
+	for n := range 3 {
+		s.must(t, uint64(n+1), set("c/a", "n", n), set("z/z", "n", n))
+	}
+	left, right := whole(1, shardA), whole(2, shardB)
+	left.Epoch, left.End = 2, keys.DocKey(placement, "m/m")
+	right.Start, right.Lineage = left.End, []Ancestor{{1, s.now}}
+	past := s.now - 1
+	s.assign(t, left, right)
+	s.collect(t, CollectRequest{Versions: s.now, Latest: s.now, Requests: s.now, Limit: 99})
+	reply, err := ask[GetReply](s, shardB, MethodGet, GetRequest{Target: Target{2, 1}, Paths: []atoll.Path{"z/z"}, At: past})
+	same(t, err, nil)
+	same(t, reply.Documents[0].Revision, uint64(2))
+	changes, err := ask[FeedReply](s, shardB, MethodFeed, FeedRequest{Target: Target{2, 1}, Limit: 9})
+	same(t, err, nil)
+	same(t, len(changes.Changes), 3)
+	same(t, s.kept(), [3]int{4, 3, 0})
+}
