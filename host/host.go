@@ -5,6 +5,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strconv"
@@ -146,6 +147,7 @@ func (o Options) open(s atoll.SubnetID) (node.Disk, error) {
 	}
 	st, err := pebble.Open(pebble.Options{
 		Dir: SubnetDir(o.Dir, s), Split: keys.Split, CacheBytes: o.CacheBytes / int64(o.Subnets),
+		Logger: func(format string, args ...any) { o.Log.Error(fmt.Sprintf(format, args...), "subnet", s) },
 	})
 	if err != nil {
 		return node.Disk{}, err
