@@ -36,9 +36,10 @@ type disk struct {
 	min  uint64                           // free bytes below which writes are refused
 }
 
-func (d disk) store(s atoll.SubnetID) (*pebble.Store, error) {
+func (d disk) store(log *slog.Logger) (*pebble.Store, error) {
 	return pebble.Open(pebble.Options{
-		Dir: host.SubnetDir(d.dir, s), FS: d.fs, Split: keys.Split, CacheBytes: 4 << 20, DiskFree: d.free,
+		Dir: host.SubnetDir(d.dir, 0), FS: d.fs, Split: keys.Split, CacheBytes: 4 << 20, DiskFree: d.free,
+		Logger: func(format string, args ...any) { log.Error(fmt.Sprintf(format, args...)) },
 	})
 }
 
@@ -56,12 +57,13 @@ type stack struct {
 // lost may be nil.
 func startStack(ctx context.Context, d disk, lost func() bool) (*stack, error) {
 	s := &stack{log: &logBook{}}
+	log := slog.New(slog.NewTextHandler(s.log, nil))
 	var err error
 	s.node, err = node.Start(node.Options{
 		Subnets: 1, Programs: host.Programs(), Genesis: host.Genesis, MinFree: d.min,
-		Log: slog.New(slog.NewTextHandler(s.log, nil)),
-		Open: func(id atoll.SubnetID) (node.Disk, error) {
-			st, err := d.store(id)
+		Log: log,
+		Open: func(atoll.SubnetID) (node.Disk, error) {
+			st, err := d.store(log)
 			if err != nil {
 				return node.Disk{}, err
 			}
@@ -126,7 +128,7 @@ func (l *logBook) has(text string) bool { return strings.Contains(l.String(), te
 // state, that the state is what its head says, and that nothing is missing of
 // what was marked durable.
 func audit(d disk) (err error) {
-	st, err := d.store(0)
+	st, err := d.store(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
