@@ -1,0 +1,105 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+
+	"atoll"
+	"atoll/planted"
+)
+
+// DefaultSteps is how many steps a run has before it is healed and checked.
+const DefaultSteps = 1500
+
+// MaxSubnets is the most subnets of a world.
+const MaxSubnets = 3
+
+// Options size a run. What is zero is drawn from the seed, or a default.
+type Options struct {
+	Steps   int // of the scheduler, before everything is healed; DefaultSteps
+	Subnets int // 1 to MaxSubnets; drawn
+	Clients int // that write and read documents; drawn
+	// Planted are the defects to plant, for tests of the simulator.
+	Planted planted.Set
+	// Trace gets every event as a line of text; may be nil.
+	Trace io.Writer
+}
+
+// Counts tell what happened in a run, so that a test can make sure that it did.
+type Counts struct {
+	Steps      int // of the scheduler, those after the healing included
+	PowerCuts  int // crashes of a disk
+	TornBlocks int // of those, blocks lost or torn
+	Kills      int // ends of a process whose disk went on
+	FailedSync int
+	FullDisks  int
+	ReadOnly   int // times at which writes were refused for want of room
+	Pauses     int
+	TakeOvers  int // processes that were started beside another
+	Fenced     int // processes that found that another one had taken over
+	Opened     int // replicas opened
+	ClockSteps int
+	BackSteps  int // of those and of restarts, clocks that stepped back
+	Blocks     int // settled
+	Acked      int // commits acknowledged
+	Refused    int // commits that were told that nothing was done
+	Failed     int // commits that failed by a rule
+	Open       int // commits whose outcome their client never learned
+	Resent     int // commits sent again under their id
+	LostAcks   int // answers lost on the way to the client
+	Reads      int // documents read now
+	PastReads  int // documents read at a time
+	Lists      int
+	Changes    int // read from feeds
+	Resyncs    int // readers of a feed that had fallen behind
+	Collected  int // collections of old versions, executed
+	Switches   int // changes of the semantics version
+	Parcels    int // slices of letters delivered
+	LostSlices int
+	Repeated   int // slices delivered again
+	Letters    int // executed by the couriers
+	Audits     int
+	BitFlips   int
+}
+
+// Report tells what a run did.
+type Report struct {
+	Seed  uint64
+	Trace atoll.Hash // of all events: equal for equal runs
+	Tips  []Tip      // of each subnet, at the end
+	Counts
+}
+
+// Tip is where a subnet stands.
+type Tip struct {
+	Height atoll.Height
+	Digest atoll.Hash
+}
+
+// Finding is a broken promise: the error of a run.
+type Finding struct {
+	Seed uint64
+	Step int
+	What string
+}
+
+// Error returns the promise, and how to see it broken again.
+func (f *Finding) Error() string {
+	return fmt.Sprintf("seed %d, step %d: %s", f.Seed, f.Step, f.What)
+}
+
+// add sums counts over runs.
+func (c *Counts) add(o Counts) {
+	for i, p := range c.fields() {
+		*p += *o.fields()[i]
+	}
+}
+
+func (c *Counts) fields() []*int {
+	return []*int{
+		&c.Steps, &c.PowerCuts, &c.TornBlocks, &c.Kills, &c.FailedSync, &c.FullDisks, &c.ReadOnly, &c.Pauses, &c.TakeOvers,
+		&c.Fenced, &c.Opened, &c.ClockSteps, &c.BackSteps, &c.Blocks, &c.Acked, &c.Refused, &c.Failed, &c.Open, &c.Resent,
+		&c.LostAcks, &c.Reads, &c.PastReads, &c.Lists, &c.Changes, &c.Resyncs, &c.Collected, &c.Switches, &c.Parcels,
+		&c.LostSlices, &c.Repeated, &c.Letters, &c.Audits, &c.BitFlips,
+	}
+}
