@@ -56,6 +56,9 @@ type Options struct {
 	// Clock tells when leases and refusals end and when messages expire;
 	// time.Now if nil.
 	Clock func() time.Time
+	// Pause waits before a message is sent again, until ctx ends at the
+	// latest; nil waits for d. A simulator gives its own.
+	Pause func(ctx context.Context, d time.Duration)
 	// Databases is how many maps are kept; DefaultDatabases if 0.
 	Databases int
 	// MaxWait bounds how long a message may wait for its execution, also for
@@ -69,6 +72,7 @@ type Router struct {
 	node    Node
 	root    atoll.CanisterID
 	clock   func() time.Time
+	pause   func(ctx context.Context, d time.Duration)
 	maxWait time.Duration
 	counts  counters
 
@@ -96,6 +100,9 @@ func New(o Options) *Router {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
+	if o.Pause == nil {
+		o.Pause = sleep
+	}
 	if o.Databases <= 0 {
 		o.Databases = DefaultDatabases
 	}
@@ -106,6 +113,7 @@ func New(o Options) *Router {
 		node:     o.Node,
 		root:     o.Root,
 		clock:    o.Clock,
+		pause:    o.Pause,
 		maxWait:  o.MaxWait,
 		routes:   newLRU[atoll.Database, *table](o.Databases),
 		refusals: newLRU[atoll.Database, refusal](maxRefusals),
@@ -178,13 +186,20 @@ func (r *Router) update(ctx context.Context, m atoll.Message) ([]byte, error) {
 		if atoll.KindOf(err) != atoll.Unknown || sent == maxResends {
 			return nil, err
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ended(ctx.Err())
-		case <-time.After(pause):
+		r.pause(ctx, pause)
+		if err := ctx.Err(); err != nil {
+			return nil, ended(err)
 		}
 		pause *= 2
 		r.counts.resent.Add(1)
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 
