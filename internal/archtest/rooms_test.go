@@ -52,16 +52,19 @@ var rooms = []room{
 	{"gateway/firestore", ". wire value route program/shard",
 		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
 	{"gateway/front", ".", "", worldly},
-	{"gateway/admin", ". wire value route program/*", "github.com/prometheus/client_golang", worldly},
+	{"gateway/admin/plain", ". value", "", worldly},
+	{"gateway/admin/inspect", ". wire value keys subnet log/local program/* gateway/admin/plain", "", worldly},
+	{"gateway/admin", ". gateway/admin/plain wire value route program/*", "github.com/prometheus/client_golang", worldly},
 	{"client", ".", "", worldly},
 	{"console", ". client", "", worldly},
 
 	// Running: own goroutines, clock, retries.
 	{"node", ". planted wire keys subnet log/local kv kv/* exchange", "", worldly},
-	{"sim", "*", "github.com/anishathalye/porcupine", worldly},
-
-	// Wiring: host puts an installation together, cmd/atoll adds flags.
+	// host puts an installation together.
 	{"host", ". wire keys kv kv/* subnet program/* node route gateway/* console", "google.golang.org/grpc github.com/prometheus/client_golang", worldly},
+
+	// Wiring and flags.
+	{"sim", "*", "github.com/anishathalye/porcupine", worldly},
 	{"cmd/atoll", "*", "github.com/spf13/cobra", worldly},
 
 	// For tests; no room imports them in what it ships.
