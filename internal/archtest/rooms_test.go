@@ -54,7 +54,7 @@ var rooms = []room{
 	{"gateway/front", ".", "", worldly},
 	{"gateway/admin/plain", ". value", "", worldly},
 	{"gateway/admin/inspect", ". wire value keys subnet log/local program/* gateway/admin/plain", "", worldly},
-	{"gateway/admin", ". gateway/admin/plain wire value route program/*", "github.com/prometheus/client_golang", worldly},
+	{"gateway/admin", ". gateway/admin/plain gateway/admin/inspect wire value keys subnet log/local route program/*", "github.com/prometheus/client_golang", worldly},
 	{"client", ".", "", worldly},
 	{"console", ". client", "", worldly},
 
