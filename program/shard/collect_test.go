@@ -151,3 +151,22 @@ func TestCollectKeepsToItsRange(t *testing.T) {
 	same(t, len(changes.Changes), 3)
 	same(t, s.kept(), [3]int{4, 3, 0})
 }
+
+// An entry that one range kept for its result is removed by the range that
+// was split off before the result was forgotten.
+func TestCollectWhatAnAncestorLeft(t *testing.T) {
+	s := newShard(t)
+	s.must(t, 1, set("z/z", "n", 1))
+	s.must(t, 0, set("z/z", "n", 2))
+	s.collect(t, CollectRequest{Versions: s.now, Limit: 99})
+	same(t, s.kept(), [3]int{1, 2, 1})
+	left, right := whole(1, shardA), whole(2, shardB)
+	left.Epoch, left.End = 2, keys.DocKey(placement, "m/m")
+	right.Start, right.Lineage = left.End, []Ancestor{{1, s.now}}
+	s.assign(t, left, right)
+	req := CollectRequest{Versions: s.now, Requests: s.now, Limit: 99}
+	reply, err := call[CollectReply](s, shardB, atoll.Management, MethodCollect, req)
+	same(t, err, nil)
+	same(t, reply, CollectReply{Removed: 2})
+	same(t, s.kept(), [3]int{1, 1, 0})
+}
