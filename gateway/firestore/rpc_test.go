@@ -15,6 +15,7 @@ import (
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
@@ -226,6 +227,36 @@ func TestBatchGetDocuments(t *testing.T) {
 		}
 		wantCode(t, err, codes.Unimplemented, "transaction")
 		_ = name
+	}
+}
+
+// TestAnswersLargerThanAShardsPage reads documents that do not fit in one
+// answer of a shard.
+func TestAnswersLargerThanAShardsPage(t *testing.T) {
+	c := client(t)
+	filler := strings.Repeat("x", 900_000)
+	req := &firestorepb.BatchGetDocumentsRequest{Database: dev.String()}
+	for i := range 10 {
+		req.Documents = append(req.Documents, create(t, c, fmt.Sprintf("d%d", i), pbFields{"s": pbString(filler)}).GetName())
+	}
+	s, err := c.BatchGetDocuments(t.Context(), req)
+	if found, missing, _ := receive(t, s, err); len(found) != 10 || len(missing) != 0 {
+		t.Errorf("found %v, missing %v", found, missing)
+	}
+	list := &firestorepb.ListDocumentsRequest{Parent: devRoot, CollectionId: "c"}
+	var got, pages int
+	for {
+		page, err := c.ListDocuments(t.Context(), list, grpc.MaxCallRecvMsgSize(16<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, pages = got+len(page.GetDocuments()), pages+1
+		if list.PageToken = page.GetNextPageToken(); list.PageToken == "" {
+			break
+		}
+	}
+	if got != 10 || pages < 3 {
+		t.Errorf("listed %d documents on %d pages; want 10 on several", got, pages)
 	}
 }
 
