@@ -56,7 +56,7 @@ var rooms = []room{
 	{"gateway/admin/inspect", ". wire value keys subnet log/local program/* gateway/admin/plain", "", worldly},
 	{"gateway/admin", ". gateway/admin/plain gateway/admin/inspect wire value keys subnet log/local route program/*", "github.com/prometheus/client_golang", worldly},
 	{"client", ".", "", worldly},
-	{"console", ". client", "", worldly},
+	{"console", "", "", worldly},
 
 	// Running: own goroutines, clock, retries.
 	{"node", ". planted wire keys subnet log/local kv kv/* exchange", "", worldly},
@@ -65,7 +65,8 @@ var rooms = []room{
 
 	// Wiring and flags.
 	{"sim", "*", "github.com/anishathalye/porcupine", worldly},
-	{"cmd/atoll", "*", "github.com/spf13/cobra", worldly},
+	{"cmd/atoll", "*", "github.com/spf13/cobra github.com/vbauerster/mpb/v8 github.com/prometheus/client_golang " +
+		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf", worldly},
 
 	// For tests; no room imports them in what it ships.
 	{"internal/archtest", "", "", worldly},
