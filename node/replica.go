@@ -36,9 +36,12 @@ type Config struct {
 }
 
 // LeaseTime is how long, in microseconds, a replica without an exclusive store
-// may answer strong reads after its last append, and how long another one that
-// takes over waits.
-const LeaseTime atoll.Time = 2_000_000
+// may answer strong reads after its last append. Another one that takes over
+// waits longer, by as much as the clocks of the two may differ.
+const (
+	LeaseTime atoll.Time = 2_000_000
+	leaseSkew atoll.Time = 500_000
+)
 
 // Replica is one subnet's state, log and mailbox in this process. Submit,
 // Acquire, CloseAt and Durable may be called by anyone; Propose and Settle by
@@ -102,13 +105,13 @@ func OpenReplica(cfg Config) (*Replica, error) {
 }
 
 // TakeOverAt returns the time, by the clock, from which on this replica may
-// append: when the lease of the one before has run out. 0 if the store is
-// exclusive.
+// append: when the lease of the one before has run out, by a clock that differs
+// from its own by at most half a second. 0 if the store is exclusive.
 func (r *Replica) TakeOverAt() atoll.Time {
 	if r.cfg.Exclusive || r.genesis || r.cfg.Planted.Has(planted.LeaseIgnored) {
 		return 0
 	}
-	return r.last.Time + LeaseTime
+	return r.last.Time + LeaseTime + leaseSkew
 }
 
 // Submit queues a message. tell is called once, with the outcome when it is
@@ -120,7 +123,7 @@ func (r *Replica) Submit(m atoll.Message, tell func(atoll.Outcome, error)) (forg
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {
-		return nil, atoll.Errorf(atoll.Unavailable, "the subnet is not running: %v", r.err)
+		return nil, r.notRunning()
 	}
 	if r.readOnly != nil {
 		r.metrics.Refused++
@@ -357,6 +360,13 @@ func (r *Replica) Fail(err error) error {
 	close(r.changed)
 	r.changed = make(chan struct{})
 	return err
+}
+
+// notRunning is the answer of a dead replica: why, for whoever asks, and where,
+// for the operator alone. The lock is held.
+func (r *Replica) notRunning() error {
+	why := atoll.AsError(r.err)
+	return &atoll.Error{Kind: atoll.Unavailable, Msg: "the subnet is not running: " + why.Msg, Detail: why.Detail}
 }
 
 // Err returns why the replica is dead; nil if it is not.

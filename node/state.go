@@ -44,7 +44,7 @@ func (r *Replica) Acquire() (*State, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {
-		return nil, atoll.Errorf(atoll.Unavailable, "the subnet is not running: %v", r.err)
+		return nil, r.notRunning()
 	}
 	if !r.cfg.Exclusive && r.cfg.Clock() >= r.lease && !r.cfg.Planted.Has(planted.LeaseIgnored) {
 		r.extend = true
@@ -70,11 +70,11 @@ func (r *Replica) CloseAt(t atoll.Time) (*State, error) {
 	defer r.mu.Unlock()
 	switch {
 	case r.err != nil:
-		return nil, atoll.Errorf(atoll.Unavailable, "the subnet is not running: %v", r.err)
+		return nil, r.notRunning()
+	case t <= r.state.Head.Time || t <= r.closed:
+		return r.acquire(), nil // also if the clock has stepped back behind it
 	case t > r.cfg.Clock()+atoll.MaxAhead:
 		return nil, atoll.Errorf(atoll.Invalid, "the time %s lies in the future", t)
-	case t <= r.state.Head.Time || t <= r.closed:
-		return r.acquire(), nil
 	}
 	if t <= r.last.Reserved {
 		// Nothing that is still to be executed may commit at or below t.
