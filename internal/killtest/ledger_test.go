@@ -2,6 +2,7 @@ package killtest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -202,10 +203,11 @@ func content(name string, version int) map[string]*firestorepb.Value {
 	if rng.IntN(25) == 0 {
 		n = 20_000 + rng.IntN(20_000)
 	}
-	pad := make([]byte, n)
-	for i := range pad {
-		pad[i] = byte(rng.Uint32())
+	pad := make([]byte, 0, n+8)
+	for len(pad) < n {
+		pad = binary.LittleEndian.AppendUint64(pad, rng.Uint64())
 	}
+	pad = pad[:n]
 	return map[string]*firestorepb.Value{
 		"v":   {ValueType: &firestorepb.Value_IntegerValue{IntegerValue: int64(version)}},
 		"pad": {ValueType: &firestorepb.Value_BytesValue{BytesValue: pad}},
