@@ -18,6 +18,10 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
+// commandVar names, for a test that runs itself again, the command that was
+// built before.
+const commandVar = "ATOLL_KILLTEST_BIN"
+
 // scratch is the directory of the command's binary.
 var scratch string
 
@@ -34,6 +38,9 @@ func TestMain(m *testing.M) {
 
 // command builds the command once, and returns its path.
 var command = sync.OnceValues(func() (string, error) {
+	if built := os.Getenv(commandVar); built != "" {
+		return built, nil
+	}
 	bin := filepath.Join(scratch, "atoll")
 	out, err := exec.Command("go", "build", "-o", bin, "atoll/cmd/atoll").CombinedOutput()
 	if err != nil {
