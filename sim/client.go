@@ -152,7 +152,13 @@ func (d door) send(s *site, m atoll.Message) (atoll.Outcome, error) {
 	var told bool
 	var out atoll.Outcome
 	var failed error
-	forget, err := p.rep.Submit(m, func(o atoll.Outcome, err error) { told, out, failed = true, o, err })
+	served := s.served
+	forget, err := p.rep.Submit(m, func(o atoll.Outcome, err error) {
+		told, out, failed = true, o, err
+		if err == nil && o.Time <= served {
+			c.w.fail("%s on subnet %d was executed at %s, after a read at %s was answered", m.Method, s.id, o.Time, served)
+		}
+	})
 	if err != nil {
 		return atoll.Outcome{}, err
 	}
@@ -207,6 +213,9 @@ func (d door) query(at atoll.Time, to atoll.CanisterID, q atoll.Question) ([]byt
 	acked := s.acked
 	c.travel()
 	st, err := d.state(s, at)
+	if atoll.KindOf(err) == atoll.Invalid && at <= acked {
+		c.w.fail("%s may not read subnet %d as of %s, though a message of %s was acknowledged: %v", c.name, s.id, at, acked, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +223,7 @@ func (d door) query(at atoll.Time, to atoll.CanisterID, q atoll.Question) ([]byt
 	if at == 0 && st.Head.Time < acked {
 		c.w.fail("%s read subnet %d as of %s, after a message of %s was acknowledged", c.name, s.id, st.Head.Time, acked)
 	}
+	s.show(st.Head, max(at, st.Head.Time))
 	if c.w.chance(8) {
 		c.sleep(c.w.between(0, 300*millisecond)) // a slow reader
 	}

@@ -64,6 +64,7 @@ type courierReport struct {
 	Sent     map[string]uint64 `cbor:"5,keyasint"` // last letter, by receiver
 	Got      map[string]uint64 `cbor:"6,keyasint"` // last letter, by sender
 	Letters  uint64            `cbor:"7,keyasint"`
+	Joint    uint64            `cbor:"8,keyasint"`
 }
 
 // Keys of a courier's state, each with an id or a number behind it.
@@ -77,13 +78,14 @@ const (
 	keyJunk     = "j" // written by messages that fail
 	keyWrong    = "w"
 	keyLetters  = "n"
+	keyJoint    = "k" // joint messages
 )
 
 // courier is a program that writes letters to its like and checks that those
 // which it gets, and the answers, come once each and in order.
 type courier struct{}
 
-var _ atoll.Program = courier{}
+var _ atoll.JointProgram = courier{}
 
 func (courier) Update(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 	s := courierState{ctx.State()}
@@ -101,6 +103,18 @@ func (courier) Update(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 		return s.letter(in)
 	}
 	return nil, atoll.Errorf(atoll.Unimplemented, "a courier has no update %q", in.Method)
+}
+
+// UpdateJoint counts a message in all of the couriers, or in none.
+func (courier) UpdateJoint(ctxs []atoll.Context, in atoll.Input) ([]byte, error) {
+	for _, ctx := range ctxs {
+		s := courierState{ctx.State()}
+		s.setNumber(keyJoint, "", s.number(keyJoint, "")+1)
+	}
+	if in.Method == "doom" {
+		return nil, courierState{ctxs[0].State()}.doom(fateFail)
+	}
+	return nil, nil
 }
 
 func (courier) Query(v atoll.View, _ atoll.Question) ([]byte, error) {
@@ -123,6 +137,8 @@ func (courier) Query(v atoll.View, _ atoll.Question) ([]byte, error) {
 			r.Wrong = string(it.Value())
 		case keyLetters:
 			r.Letters = binary.BigEndian.Uint64(it.Value())
+		case keyJoint:
+			r.Joint = binary.BigEndian.Uint64(it.Value())
 		}
 	}
 	return wire.Marshal(r), it.Close()

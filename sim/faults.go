@@ -70,7 +70,7 @@ func (s *site) abandon() {
 	for len(s.procs) > 0 {
 		s.procs[0].end()
 	}
-	s.openAt = s.w.now + s.w.between(0, 800*millisecond)
+	s.openAt = s.w.now + s.w.downtime()
 }
 
 func (s *site) failSync() {

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"io"
+	"reflect"
 
 	"atoll"
 	"atoll/planted"
@@ -31,15 +32,15 @@ type Counts struct {
 	PowerCuts  int // crashes of a disk
 	TornBlocks int // of those, blocks lost or torn
 	Kills      int // ends of a process whose disk went on
-	FailedSync int
-	FullDisks  int
+	FailedSync int // syncs that were made to fail
+	FullDisks  int // times at which a disk took no writes
 	ReadOnly   int // times at which writes were refused for want of room
-	Pauses     int
+	Pauses     int // of processes
 	TakeOvers  int // processes that were started beside another
 	Fenced     int // processes that found that another one had taken over
 	Opened     int // replicas opened
-	ClockSteps int
-	BackSteps  int // of those and of restarts, clocks that stepped back
+	ClockSteps int // clocks set while their process ran
+	BackSteps  int // of those, and of starts, back behind what was shown before
 	Blocks     int // settled
 	Acked      int // commits acknowledged
 	Refused    int // commits that were told that nothing was done
@@ -55,11 +56,12 @@ type Counts struct {
 	Collected  int // collections of old versions, executed
 	Switches   int // changes of the semantics version
 	Parcels    int // slices of letters delivered
-	LostSlices int
+	LostSlices int // slices that never arrived
 	Repeated   int // slices delivered again
 	Letters    int // executed by the couriers
-	Audits     int
-	BitFlips   int
+	Joint      int // messages that two couriers executed as one
+	Audits     int // of whole states, along the way
+	BitFlips   int // bits turned over, and noticed
 }
 
 // Report tells what a run did.
@@ -88,18 +90,10 @@ func (f *Finding) Error() string {
 	return fmt.Sprintf("seed %d, step %d: %s", f.Seed, f.Step, f.What)
 }
 
-// add sums counts over runs.
-func (c *Counts) add(o Counts) {
-	for i, p := range c.fields() {
-		*p += *o.fields()[i]
-	}
-}
-
-func (c *Counts) fields() []*int {
-	return []*int{
-		&c.Steps, &c.PowerCuts, &c.TornBlocks, &c.Kills, &c.FailedSync, &c.FullDisks, &c.ReadOnly, &c.Pauses, &c.TakeOvers,
-		&c.Fenced, &c.Opened, &c.ClockSteps, &c.BackSteps, &c.Blocks, &c.Acked, &c.Refused, &c.Failed, &c.Open, &c.Resent,
-		&c.LostAcks, &c.Reads, &c.PastReads, &c.Lists, &c.Changes, &c.Resyncs, &c.Collected, &c.Switches, &c.Parcels,
-		&c.LostSlices, &c.Repeated, &c.Letters, &c.Audits, &c.BitFlips,
+// Add adds another run's counts.
+func (c *Counts) Add(o Counts) {
+	sum, other := reflect.ValueOf(c).Elem(), reflect.ValueOf(o)
+	for i := range sum.NumField() {
+		sum.Field(i).SetInt(sum.Field(i).Int() + other.Field(i).Int())
 	}
 }

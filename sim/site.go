@@ -26,7 +26,11 @@ type site struct {
 	tip     Tip // the highest that was durable
 	digests map[atoll.Height]atoll.Hash
 	acked   atoll.Time // of the last acknowledged message
+	served  atoll.Time // the highest time of a read: every later commit is above it
+	shown   Tip        // the highest state that a reader saw
+	clockAt atoll.Time // what the clock of the last process showed
 	toldOf  map[atoll.SubnetID]uint64
+	joint   int // joint messages to its couriers that were acknowledged
 }
 
 // proc is a process with a replica of a site's subnet.
@@ -143,10 +147,13 @@ func (s *site) open() {
 		skew = sharedSkew
 	}
 	p.clock = w.newClock(skew)
+	if p.clock.read() < s.clockAt {
+		w.n.BackSteps++
+	}
 	store := s.store
 	rep, err := node.OpenReplica(node.Config{
 		Subnet: w.config(s), Store: store, Clock: p.clock.read, Seed: w.bytes16, Genesis: genesis(s.id),
-		Exclusive: !s.shared, Planted: w.opt.Planted,
+		Exclusive: !s.shared, Supports: w.supports(s), Planted: w.opt.Planted,
 		Mark: func(h atoll.Height, d atoll.Hash) { s.durable(h, d); store.MarkDurable(h, d) },
 	})
 	if err != nil {
@@ -185,9 +192,38 @@ func (s *site) checkHead() {
 		s.w.fail("subnet %d: %v", s.id, err)
 	case h.Height < s.tip.Height:
 		s.w.fail("subnet %d was durable up to height %d, and is at %d after it was opened again", s.id, s.tip.Height, h.Height)
+	case h.Height < s.shown.Height:
+		s.w.fail("readers saw subnet %d at height %d, and it is at %d after it was opened again", s.id, s.shown.Height, h.Height)
 	case s.digests[h.Height] != (atoll.Hash{}) && s.digests[h.Height] != h.Digest:
 		s.w.fail("subnet %d had digest %s at height %d, and has %s after it was opened again", s.id, s.digests[h.Height], h.Height, h.Digest)
 	}
+}
+
+// show notes a state that a reader was given, as of a time: it must stay, and
+// no commit may come at or below that time any more.
+func (s *site) show(h subnet.Head, at atoll.Time) {
+	s.served = max(s.served, at)
+	if h.Height > s.shown.Height {
+		s.shown = Tip{h.Height, h.Digest}
+	}
+	if old, ok := s.digests[h.Height]; ok && old != h.Digest {
+		s.w.fail("readers saw subnet %d with digest %s at height %d, where it has %s", s.id, h.Digest, h.Height, old)
+	}
+}
+
+// supports draws what a process announces that it can execute: everything, or,
+// before the first change of the version, just what is in force.
+func (w *world) supports(s *site) (none [2]atoll.Semantics) {
+	if now := s.head().Semantics; s.store != nil && now == subnet.MinSemantics && w.chance(20) {
+		return [2]atoll.Semantics{now, now}
+	}
+	return none
+}
+
+// head returns where the store stands; checkHead has seen that it can be read.
+func (s *site) head() subnet.Head {
+	h, _, _ := subnet.ReadHead(s.store)
+	return h
 }
 
 // durable is told by replicas what they settle.
@@ -243,7 +279,16 @@ func (p *proc) end() {
 			s.procs = append(s.procs[:i:i], s.procs[i+1:]...)
 		}
 	}
-	s.openAt = s.w.now + s.w.between(0, 500*millisecond)
+	s.openAt, s.clockAt = s.w.now+s.w.downtime(), p.clock.read()
+}
+
+// downtime is how long nobody serves a site whose processes have ended: a
+// supervisor may be quick or slow.
+func (w *world) downtime() atoll.Time {
+	if w.chance(60) {
+		return w.between(0, 30*millisecond)
+	}
+	return w.between(0, 800*millisecond)
 }
 
 // closeStore closes the store, and with it all processes that share it.

@@ -68,12 +68,6 @@ func (s *site) reopen() {
 	}
 }
 
-// head returns where the store stands; checkHead has seen that it can be read.
-func (s *site) head() subnet.Head {
-	h, _, _ := subnet.ReadHead(s.store)
-	return h
-}
-
 // replay executes the log from its beginning on an empty store, with the lanes
 // of each block in reverse, and tells t what happened.
 func (s *site) replay(t *truth) error {
@@ -328,6 +322,7 @@ func (w *world) checkCouriers() {
 			}
 			reports[id] = r
 			w.n.Letters += int(r.Letters)
+			w.n.Joint += int(r.Joint)
 			switch {
 			case r.Wrong != "":
 				w.fail("courier %s: %s", id, r.Wrong)
@@ -336,6 +331,11 @@ func (w *world) checkCouriers() {
 			case r.Junk > 0:
 				w.fail("courier %s holds %d keys of messages that failed", id, r.Junk)
 			}
+		}
+	}
+	for _, s := range w.sites {
+		if a, b := reports[courierID(s.id, 0)], reports[courierID(s.id, 1)]; a.Joint != b.Joint || a.Joint < uint64(s.joint) {
+			w.fail("%d joint messages to the couriers of subnet %d were acknowledged; one executed %d and the other %d", s.joint, s.id, a.Joint, b.Joint)
 		}
 	}
 	for from, r := range reports { // order does not matter: any is a finding

@@ -304,16 +304,22 @@ func (c *client) list(db atoll.Database) {
 func (c *client) post() {
 	w := c.w
 	for !w.healed {
-		from := courierID(atoll.SubnetID(w.draw(len(w.sites))), w.draw(couriers))
-		m := atoll.Message{Method: "post"}
+		s := w.sites[w.draw(len(w.sites))]
+		from := courierID(s.id, w.draw(couriers))
+		m := atoll.Message{Method: "post", To: []atoll.CanisterID{from}}
 		switch n := w.draw(100); {
 		case n < 8:
 			m.Method = "doom"
 		case n < 25:
 			m.Method = "flush"
+		case n < 40:
+			m.Method, m.To = "joint", []atoll.CanisterID{courierID(s.id, 0), courierID(s.id, 1)}
+			if w.chance(30) {
+				m.Method = "doom"
+			}
 		default:
 			o := courierOrder{To: courierID(atoll.SubnetID(w.draw(len(w.sites))), w.draw(couriers)), Cycles: uint64(w.draw(5000))}
-			if n < 30 {
+			if n < 45 {
 				o.To = atoll.NewCanisterID(atoll.SubnetID(w.draw(len(w.sites))), 99) // nobody
 			}
 			for range 1 + w.draw(4) {
@@ -321,20 +327,23 @@ func (c *client) post() {
 			}
 			m.Payload = wire.Marshal(o)
 		}
-		c.letter(from, m)
+		if c.letter(m) && m.Method == "joint" {
+			s.joint++
+		}
 		c.sleep(w.between(0, 60*millisecond))
 	}
 }
 
-// letter sends a message to a courier, once.
-func (c *client) letter(to atoll.CanisterID, m atoll.Message) {
-	m.ID, m.From, m.To = c.w.bytes16(), c.who.Principal, []atoll.CanisterID{to}
+// letter sends a message to couriers, once, and reports whether it was executed.
+func (c *client) letter(m atoll.Message) (done bool) {
+	m.ID, m.From = c.w.bytes16(), c.who.Principal
 	out, err := door{c}.Update(c.request(), m)
-	c.w.event("%s: %s to %s: %v %v", c.name, m.Method, to, err, out.Err)
+	c.w.event("%s: %s to %s: %v %v", c.name, m.Method, m.To, err, out.Err)
 	switch {
 	case err == nil && m.Method == "doom" && out.Err == nil:
 		c.w.fail("a message that fails was answered as if it had not")
 	case err == nil && m.Method != "doom" && out.Err != nil:
-		c.w.fail("courier %s could not %s: %v", to, m.Method, out.Err)
+		c.w.fail("courier %s could not %s: %v", m.To, m.Method, out.Err)
 	}
+	return err == nil && out.Err == nil
 }

@@ -52,6 +52,12 @@ func Run(seed uint64, opt Options) (report Report, err error) {
 			err = w.finding
 		}
 	}()
+	w.run()
+	return
+}
+
+// run goes on until something is found, or everything is checked.
+func (w *world) run() {
 	w.begin()
 	for range w.opt.Steps {
 		if w.step(); w.finding != nil {
@@ -61,7 +67,6 @@ func Run(seed uint64, opt Options) (report Report, err error) {
 	if w.rest(); w.finding == nil {
 		w.verify()
 	}
-	return
 }
 
 func newWorld(seed uint64, opt Options) *world {
