@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/tidwall/btree"
@@ -16,12 +17,16 @@ import (
 // pair is one stored key.
 type pair struct{ key, value []byte }
 
-// memory is an ordered store in memory: an atoll.State.
-type memory struct{ tree *btree.BTreeG[pair] }
+// memory is an ordered store in memory: an atoll.State. It notes what it is
+// given, because others keep it without a copy.
+type memory struct {
+	tree  *btree.BTreeG[pair]
+	given []pair // each slice with a copy of it
+}
 
 func newMemory() *memory {
 	less := func(a, b pair) bool { return bytes.Compare(a.key, b.key) < 0 }
-	return &memory{btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})}
+	return &memory{tree: btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})}
 }
 
 func (m *memory) Get(key []byte) ([]byte, bool, error) {
@@ -29,21 +34,39 @@ func (m *memory) Get(key []byte) ([]byte, bool, error) {
 	return p.value, ok, nil
 }
 
-func (m *memory) Set(key, value []byte) { m.tree.Set(pair{bytes.Clone(key), bytes.Clone(value)}) }
-func (m *memory) Delete(key []byte)     { m.tree.Delete(pair{key: key}) }
+func (m *memory) Set(key, value []byte) {
+	p := pair{bytes.Clone(key), bytes.Clone(value)}
+	m.given = append(m.given, pair{key, p.key}, pair{value, p.value})
+	m.tree.Set(p)
+}
+
+func (m *memory) Delete(key []byte) {
+	m.given = append(m.given, pair{key, bytes.Clone(key)})
+	m.tree.Delete(pair{key: key})
+}
+
+// checkGiven panics if the program has overwritten what it gave away.
+func (m *memory) checkGiven() {
+	for _, p := range m.given {
+		if !bytes.Equal(p.key, p.value) {
+			panic(fmt.Sprintf("what was given to the store has become %x; it was %x", p.key, p.value))
+		}
+	}
+	m.given = nil
+}
 
 func (m *memory) Iter(lo, hi []byte) atoll.Iterator {
 	return &memoryIter{tree: m.tree.Copy(), lo: lo, hi: hi}
 }
 
 // copy returns the state as it is now.
-func (m *memory) copy() *memory { return &memory{m.tree.Copy()} }
+func (m *memory) copy() *memory { return &memory{tree: m.tree.Copy()} }
 
 // dump returns all keys and values, in order.
 func (m *memory) dump() []pair { return m.tree.Items() }
 
 // memoryIter moves by looking its place up again; its slices are overwritten
-// with each move, to catch whoever keeps them.
+// with each move and at the end, to catch whoever keeps them.
 type memoryIter struct {
 	tree   *btree.BTreeG[pair]
 	lo, hi []byte
@@ -95,7 +118,7 @@ func (it *memoryIter) Next() bool    { return it.ok && it.SeekGE(append(bytes.Cl
 func (it *memoryIter) Prev() bool    { return it.ok && it.SeekLT(bytes.Clone(it.at.key)) }
 func (it *memoryIter) Key() []byte   { return it.at.key }
 func (it *memoryIter) Value() []byte { return it.at.value }
-func (it *memoryIter) Close() error  { return nil }
+func (it *memoryIter) Close() error  { it.stand(pair{}, false); return nil }
 
 // seeker is a memory that offers SeekPrefixGE, as stores with bloom filters do.
 type seeker struct{ *memory }
@@ -189,6 +212,7 @@ func (s *subnet) update(in atoll.Input, to ...atoll.CanisterID) ([]byte, error) 
 	} else {
 		reply, err = s.program.UpdateJoint(ctxs, in)
 	}
+	s.ranges.checkGiven()
 	if err != nil {
 		s.ranges = ranges
 		for id, state := range private {
