@@ -48,7 +48,7 @@ func (c *client) use() {
 		default:
 			c.list(db)
 		}
-		c.sleep(w.between(0, 20*millisecond))
+		c.sleep(w.between(0, w.pace))
 	}
 }
 
@@ -223,8 +223,11 @@ func (c *client) past(db atoll.Database) atoll.Time {
 func (c *client) readPast(db atoll.Database) {
 	w := c.w
 	at := c.past(db)
-	if at == 0 || w.chance(35) {
+	switch known := w.seen.times[db]; {
+	case at == 0 || w.chance(15):
 		at = w.now + w.between(-second, 400*millisecond)
+	case w.chance(40):
+		at = known[len(known)-1] + w.between(0, 300*millisecond)
 	}
 	paths := []atoll.Path{docAt("c", w.draw(counters)), docAt("r", w.draw(registers)), docAt("a", w.draw(purses)), docAt("l", w.draw(listed))}
 	for range 2 {

@@ -24,8 +24,9 @@ type world struct {
 	clients   []*client
 	net       []parcel
 	seen      history
-	databases int  // that clients use
-	healed    bool // nothing breaks any more
+	databases int        // that clients use
+	pace      atoll.Time // the longest that a client rests between two operations
+	healed    bool       // nothing breaks any more
 	trace     hash.Hash
 	n         Counts
 	finding   *Finding // the first
@@ -84,7 +85,10 @@ func newWorld(seed uint64, opt Options) *world {
 	w.programs = host.Programs()
 	w.programs["shard"] = subnet.Entry{Program: shard.NewPlanted(opt.Planted), Ranges: true}
 	w.programs[courierName] = subnet.Entry{Program: courier{}}
-	w.databases = 1 + w.draw(3)
+	w.databases, w.pace = 1+w.draw(3), 20*millisecond
+	if w.chance(50) {
+		w.pace = 300 * millisecond
+	}
 	w.seen = newHistory()
 	return w
 }
