@@ -1,6 +1,7 @@
 package firestore
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -136,14 +137,23 @@ func (c *toValue) array(a *firestorepb.ArrayValue, depth int) (value.Value, *fie
 	return value.Array(elems...), nil
 }
 
+// fields converts fields in the order of their names: names are cheaper to
+// sort than fields, and of several bad fields it is always the same one that
+// the client is told of.
 func (c *toValue) fields(m map[string]*firestorepb.Value, depth int) (value.Value, *fieldError) {
-	fields := make([]value.Field, 0, len(m))
-	for name, f := range m {
-		v, bad := c.value(f, depth)
+	var few [16]string // on the stack
+	names := few[:0]
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	fields := make([]value.Field, len(names))
+	for i, name := range names {
+		v, bad := c.value(m[name], depth)
 		if bad != nil {
 			return value.Null(), bad.in(fieldName(name))
 		}
-		fields = append(fields, value.Field{Name: name, Value: v})
+		fields[i] = value.Field{Name: name, Value: v}
 	}
 	return value.Map(fields...), nil
 }
