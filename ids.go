@@ -78,6 +78,20 @@ func ParsePrincipal(s string) (Principal, error) {
 	return p, nil
 }
 
+// MarshalBinary returns the raw bytes, so that a principal is a byte string
+// wherever it is encoded: its bytes are no text.
+func (p Principal) MarshalBinary() ([]byte, error) { return []byte(p), nil }
+
+// UnmarshalBinary reads raw bytes. It fails with Invalid on more than
+// MaxPrincipalLen of them.
+func (p *Principal) UnmarshalBinary(b []byte) error {
+	if len(b) > MaxPrincipalLen {
+		return Errorf(Invalid, "a principal has at most %d bytes, not %d", MaxPrincipalLen, len(b))
+	}
+	*p = Principal(b)
+	return nil
+}
+
 // SubnetID numbers a subnet within one installation, from 0.
 type SubnetID uint32
 
