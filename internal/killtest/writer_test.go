@@ -162,14 +162,7 @@ func (op *operation) String() string {
 func (op *operation) sendRaw(ctx context.Context, c *connection, db string) ([]int64, error) {
 	req := &firestorepb.CommitRequest{Database: databaseName(db)}
 	for _, x := range op.counters {
-		one := &firestorepb.Value{ValueType: &firestorepb.Value_IntegerValue{IntegerValue: 1}}
-		req.Writes = append(req.Writes, &firestorepb.Write{
-			Operation:  &firestorepb.Write_Update{Update: &firestorepb.Document{Name: x.name}},
-			UpdateMask: &firestorepb.DocumentMask{},
-			UpdateTransforms: []*firestorepb.DocumentTransform_FieldTransform{{
-				FieldPath: "n", TransformType: &firestorepb.DocumentTransform_FieldTransform_Increment{Increment: one},
-			}},
-		})
+		req.Writes = append(req.Writes, incrementBy1(x.name))
 	}
 	if op.reg != nil {
 		for _, name := range op.reg.docs {
@@ -192,6 +185,16 @@ func (op *operation) sendRaw(ctx context.Context, c *connection, db string) ([]i
 		values[i] = r.WriteResults[i].GetTransformResults()[0].GetIntegerValue()
 	}
 	return values, nil
+}
+
+func incrementBy1(name string) *firestorepb.Write {
+	return &firestorepb.Write{
+		Operation:  &firestorepb.Write_Update{Update: &firestorepb.Document{Name: name}},
+		UpdateMask: &firestorepb.DocumentMask{},
+		UpdateTransforms: []*firestorepb.DocumentTransform_FieldTransform{{
+			FieldPath: "n", TransformType: &firestorepb.DocumentTransform_FieldTransform_Increment{Increment: integer(1)},
+		}},
+	}
 }
 
 // sendGoogle sends the operation through Google's client, which does not tell
