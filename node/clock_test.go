@@ -52,3 +52,24 @@ func TestTakeOverAllowsForClocksThatDiffer(t *testing.T) {
 		t.Error("the first process answers strong reads when the second may append")
 	}
 }
+
+// A process that takes over closes no time before it has appended: the one
+// before it may still commit below that.
+func TestNoTimeIsClosedWhileTakingOver(t *testing.T) {
+	b := newBench(t, 0)
+	b.cfg.Exclusive = false
+	second, err := node.OpenReplica(b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := b.clock + 100_000
+	if s, _ := second.CloseAt(at); s != nil {
+		t.Errorf("the second process closed %s up to %s", at, s.Head.Time)
+		s.Release()
+	}
+	if s, err := b.CloseAt(at); s == nil {
+		t.Errorf("the first process did not close %s: %v", at, err)
+	} else {
+		s.Release()
+	}
+}

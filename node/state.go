@@ -76,8 +76,10 @@ func (r *Replica) CloseAt(t atoll.Time) (*State, error) {
 	case t > r.cfg.Clock()+atoll.MaxAhead:
 		return nil, atoll.Errorf(atoll.Invalid, "the time %s lies in the future", t)
 	}
-	if t <= r.last.Reserved {
-		// Nothing that is still to be executed may commit at or below t.
+	if t <= r.last.Reserved && (r.cfg.Exclusive || !r.first) {
+		// Nothing that is still to be executed may commit at or below t. As
+		// long as a replica has appended nothing to a store that it shares,
+		// the one before it may still do so.
 		r.floor = max(r.floor, t+1)
 		if r.inflight == 0 && r.last.Height == r.state.Head.Height {
 			r.closed = t
