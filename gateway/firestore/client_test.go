@@ -201,16 +201,21 @@ func TestGooglesClientTransforms(t *testing.T) {
 	}
 }
 
+// batch returns a batch that is committed as one, without a transaction.
+//
+//lint:ignore SA1019 applications still use it, and nothing else commits several writes outside of a transaction
+func batch(c *gofirestore.Client) *gofirestore.WriteBatch { return c.Batch() }
+
 func TestGooglesClientBatches(t *testing.T) {
 	addr, _ := start(t)
 	c := google(t, addr, "batches", "other")
 	ctx := t.Context()
-	b := c.Batch().Create(c.Doc("c/a"), map[string]any{"n": 1}).Set(c.Doc("c/b"), map[string]any{"n": 2}).Delete(c.Doc("c/none"))
+	b := batch(c).Create(c.Doc("c/a"), map[string]any{"n": 1}).Set(c.Doc("c/b"), map[string]any{"n": 2}).Delete(c.Doc("c/none"))
 	results, err := b.Commit(ctx)
 	if err != nil || len(results) != 3 || !results[0].UpdateTime.Equal(results[1].UpdateTime) {
 		t.Fatalf("got %v, %v", results, err)
 	}
-	_, err = c.Batch().Set(c.Doc("c/b"), map[string]any{"n": 3}).Create(c.Doc("c/a"), map[string]any{}).Commit(ctx)
+	_, err = batch(c).Set(c.Doc("c/b"), map[string]any{"n": 3}).Create(c.Doc("c/a"), map[string]any{}).Commit(ctx)
 	wantCode(t, err, codes.AlreadyExists, "c/a")
 	docs, err := c.GetAll(ctx, []*gofirestore.DocumentRef{c.Doc("c/b"), c.Doc("c/none"), c.Doc("c/a")})
 	if err != nil || docs[0].Data()["n"] != int64(2) || docs[1].Exists() || docs[2].Data()["n"] != int64(1) {
@@ -241,7 +246,7 @@ func TestGooglesClientLists(t *testing.T) {
 	addr, _ := start(t)
 	c := google(t, addr, "lists", "(default)")
 	ctx := t.Context()
-	b := c.Batch()
+	b := batch(c)
 	for _, p := range []string{"c/a", "c/b", "c/b/s2/x", "c/b/s1/x", "c/gone/sub/x", "d/x", "c/__id7__", "c/__id-1__"} {
 		b.Set(c.Doc(p), map[string]any{"p": p})
 	}
