@@ -2,8 +2,10 @@ package admin
 
 import (
 	"context"
+	"encoding/hex"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -232,8 +234,28 @@ func row(doc *shard.Document) rowReply {
 		out.Preview = "damaged: " + err.Error()
 		return out
 	}
-	out.Preview = cut(string(plain.Document(nil, fields)), maxPreview)
+	out.Preview = preview(fields)
 	return out
+}
+
+// preview returns the first fields of a document on one line.
+func preview(doc value.Value) string {
+	var b strings.Builder
+	for i := 0; i < doc.Len() && b.Len() < maxPreview; i++ {
+		f := doc.Field(i)
+		shown := cut(text(f.Value), maxPreview)
+		switch f.Value.Kind() {
+		case value.KindArray:
+			shown = "[" + shown + "]"
+		case value.KindMap:
+			shown = "{" + shown + "}"
+		}
+		if i > 0 {
+			b.WriteString(" · ")
+		}
+		b.WriteString(f.Name + " " + shown)
+	}
+	return cut(b.String(), maxPreview)
 }
 
 // cut shortens a text to at most n bytes, at the end of a character.
@@ -312,20 +334,38 @@ func typed(v value.Value) []fieldReply {
 		} else {
 			f = v.Field(i)
 		}
-		out[i] = fieldReply{Name: f.Name, Type: f.Value.Kind().String()}
-		switch k := f.Value.Kind(); k {
-		case value.KindArray, value.KindMap:
+		out[i] = fieldReply{Name: f.Name, Type: f.Value.Kind().String(), Text: text(f.Value)}
+		if k := f.Value.Kind(); k == value.KindArray || k == value.KindMap {
 			out[i].Fields = typed(f.Value)
-			out[i].Text = strconv.Itoa(f.Value.Len())
-		case value.KindString:
-			out[i].Text = f.Value.Str()
-		case value.KindDouble:
-			out[i].Text = strconv.FormatFloat(f.Value.Double(), 'g', -1, 64)
-		case value.KindReference:
-			out[i].Text = f.Value.Str()
-		default:
-			out[i].Text = f.Value.String()
 		}
 	}
 	return out
+}
+
+// text returns a value for people who see its type beside it; of an array or
+// map the number of its elements.
+func text(v value.Value) string {
+	number := func(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
+	switch v.Kind() {
+	case value.KindArray, value.KindMap:
+		return strconv.Itoa(v.Len())
+	case value.KindString, value.KindReference:
+		return v.Str()
+	case value.KindBytes:
+		return hex.EncodeToString(v.Bytes())
+	case value.KindDouble:
+		return number(v.Double())
+	case value.KindTimestamp:
+		return v.Time().Std().Format(time.RFC3339Nano)
+	case value.KindGeoPoint:
+		lat, lng := v.GeoPoint()
+		return number(lat) + ", " + number(lng)
+	case value.KindVector:
+		parts := make([]string, v.Len())
+		for i := range parts {
+			parts[i] = number(v.Component(i))
+		}
+		return strings.Join(parts, ", ")
+	}
+	return v.String()
 }
