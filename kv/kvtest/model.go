@@ -2,6 +2,7 @@ package kvtest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,8 +50,8 @@ func (m model) compare(r atoll.Reader) error {
 	i := 0
 	for ok := it.SeekGE(nil); ok; ok = it.Next() {
 		if i == len(want) || string(it.Key()) != want[i] || string(it.Value()) != m[want[i]] {
-			it.Close()
-			return fmt.Errorf("place %d of %d holds %.40q = %.40q, which was not written there", i, len(want), it.Key(), it.Value())
+			err := fmt.Errorf("place %d of %d holds %.40q = %.40q, which was not written there", i, len(want), it.Key(), it.Value())
+			return errors.Join(err, it.Close())
 		}
 		i++
 	}
