@@ -9,8 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime/debug"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
