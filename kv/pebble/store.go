@@ -1,8 +1,10 @@
 package pebble
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -64,11 +66,7 @@ func Open(opts Options) (*Store, error) {
 	}
 	var err error
 	if s.lock, err = opts.FS.Lock(opts.FS.PathJoin(opts.Dir, lockFile)); err != nil {
-		return nil, &atoll.Error{
-			Kind:   atoll.FailedPrecondition,
-			Msg:    "the store cannot be locked: it is open already, here or in another process",
-			Detail: opts.Dir + ": " + err.Error(),
-		}
+		return nil, lockError(opts.Dir, err)
 	}
 	if err := s.open(); err != nil {
 		s.fence.close()
@@ -79,6 +77,19 @@ func Open(opts Options) (*Store, error) {
 		return nil, inDir("opening", opts.Dir, err)
 	}
 	return s, nil
+}
+
+// lockError tells a store that somebody has from a disk on which the lock's
+// file cannot be made: only then does the error name that file.
+func lockError(dir string, err error) error {
+	if onDisk := new(os.PathError); errors.As(err, &onDisk) {
+		return inDir("locking", dir, err)
+	}
+	return &atoll.Error{
+		Kind:   atoll.FailedPrecondition,
+		Msg:    "the store cannot be locked: it is open already, here or in another process",
+		Detail: dir + ": " + err.Error(),
+	}
 }
 
 // inDir puts what was done, and where, into the detail of an error.
