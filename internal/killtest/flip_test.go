@@ -77,24 +77,34 @@ func (t tree) write(fs vfs.FS, dir string) error {
 }
 
 // flip returns the tree with one bit of one file turned over, and says which.
-// Half of the time each file is as likely as another, else each bit.
+// Sometimes each file is as likely as another, sometimes each bit, and sometimes
+// it is at the end of the newest log, where damage looks like a crash.
 func (t tree) flip(rng *rand.Rand) (flipped tree, file, where string) {
-	names := slices.Sorted(maps.Keys(t))
-	names = slices.DeleteFunc(names, func(n string) bool { return len(t[n]) == 0 })
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(t)), func(n string) bool { return len(t[n]) == 0 })
 	file = names[rng.IntN(len(names))]
-	if rng.IntN(2) == 0 {
-		at := 0
+	at := rng.IntN(len(t[file]))
+	switch rng.IntN(4) {
+	case 0:
 		for _, n := range names {
-			at += len(t[n])
+			if strings.HasSuffix(n, ".log") {
+				file = n
+			}
 		}
-		at = rng.IntN(at)
-		i := 0
-		for ; at >= len(t[names[i]]); i++ {
-			at -= len(t[names[i]])
+		at = len(t[file]) - 1 - rng.IntN(min(len(t[file]), 2000))
+	case 1:
+		all := 0
+		for _, n := range names {
+			all += len(t[n])
 		}
-		file = names[i]
+		at = rng.IntN(all)
+		for _, file = range names {
+			if at < len(t[file]) {
+				break
+			}
+			at -= len(t[file])
+		}
 	}
-	at, bit := rng.IntN(len(t[file])), rng.IntN(8)
+	bit := rng.IntN(8)
 	flipped = maps.Clone(t)
 	flipped[file] = slices.Clone(t[file])
 	flipped[file][at] ^= 1 << bit

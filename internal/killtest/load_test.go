@@ -25,6 +25,9 @@ const (
 	countersIn = 4 // counters of each database
 )
 
+// patience is how long a server that has just been opened may be unavailable.
+const patience = time.Second
+
 // databases are those that the clients share.
 var databases = []string{"(default)", "second", "third"}
 
@@ -127,8 +130,8 @@ func (l *load) check(ctx context.Context, c *connection, cells []cell) error {
 	return errors.Join(l.breached(), ctx.Err())
 }
 
-// look reads cells and notes what it saw. An error of the server is a breach if
-// it must answer.
+// look reads cells and notes what it saw. If the server must answer, it may say
+// that it is not ready for patience long, and any other error is a breach.
 func (l *load) look(ctx context.Context, c *connection, cells []cell, must bool) {
 	least := make([]int, len(cells))
 	var names []string
@@ -137,6 +140,10 @@ func (l *load) look(ctx context.Context, c *connection, cells []cell, must bool)
 		names = append(names, x.names()...)
 	}
 	found, err := fetch(ctx, c, names)
+	for end := time.Now().Add(patience); must && status.Code(err) == codes.Unavailable && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+		found, err = fetch(ctx, c, names)
+	}
 	if c.lost() {
 		return
 	}
