@@ -228,6 +228,11 @@ func (d door) query(at atoll.Time, to atoll.CanisterID, q atoll.Question) ([]byt
 		c.sleep(c.w.between(0, 300*millisecond)) // a slow reader
 	}
 	reply, err := subnet.Query(c.w.programs, st, st.Head, to, q)
+	if atoll.KindOf(err) == atoll.NotFound && at != 0 && st.Head.Height < s.tip.Height {
+		// A process that has fallen behind may serve the past, and yet not
+		// know a canister that was made since.
+		err = atoll.Errorf(atoll.Unavailable, "%v", err)
+	}
 	c.travel()
 	return reply, err
 }

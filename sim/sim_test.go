@@ -8,8 +8,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"atoll/planted"
@@ -60,27 +58,6 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// each runs seeds on all processors, in no order, until stop says so.
-func each(from, count uint64, opt Options, got func(Report, error) (stop bool)) {
-	var next atomic.Uint64
-	var stopped atomic.Bool
-	var mu sync.Mutex // one call of got at a time
-	var wg sync.WaitGroup
-	for range 2 {
-		wg.Go(func() {
-			for n := next.Add(1) - 1; n < count && !stopped.Load(); n = next.Add(1) - 1 {
-				r, err := Run(from+n, opt)
-				mu.Lock()
-				if !stopped.Load() && got(r, err) {
-					stopped.Store(true)
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-}
-
 // kept returns the seeds that found something once, in the order of the file.
 func kept(t *testing.T) (all []uint64) {
 	b, err := os.ReadFile("testdata/seeds.txt")
@@ -112,13 +89,13 @@ func TestSeeds(t *testing.T) {
 		}
 	}
 	failures := 0
-	each(*firstSeed, seeds(t), Options{}, func(r Report, err error) bool {
+	RunSeeds(t.Context(), *firstSeed, seeds(t), Options{}, func(r Report, err error) bool {
 		sum.Add(r.Counts)
 		if err != nil {
 			t.Error(err)
 			failures++
 		}
-		return failures >= 5
+		return failures < 5
 	})
 	t.Logf("%+v", sum)
 	for i := range all.NumField() {
@@ -134,12 +111,12 @@ func TestPlanted(t *testing.T) {
 		t.Run(d.Name, func(t *testing.T) {
 			var found error
 			runs := 0
-			each(1, 1000, Options{Planted: d.Set}, func(_ Report, err error) bool {
+			RunSeeds(t.Context(), 1, 1000, Options{Planted: d.Set}, func(_ Report, err error) bool {
 				runs++
 				if err != nil {
 					found = err
 				}
-				return err != nil
+				return err == nil
 			})
 			if found == nil {
 				t.Fatalf("not found in %d seeds", runs)
