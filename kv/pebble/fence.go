@@ -228,7 +228,6 @@ type fencedFile struct {
 	fs       *fencedFS
 	name     string
 	manifest *manifestMark // what was written, if it is a MANIFEST
-	entered  bool          // the MANIFEST's name is on disk
 }
 
 func (f *fencedFile) ReadAt(p []byte, off int64) (int, error) {
@@ -272,17 +271,11 @@ func (f *fencedFile) SyncTo(length int64) (full bool, err error) {
 	return full, err
 }
 
-// sync syncs the file, and marks a MANIFEST that is on disk then. A new one is
-// also entered into the directory for good: Pebble names it in the next file
-// that it makes, and a crash might keep that entry and lose this one.
+// sync syncs the file, and marks a MANIFEST that is on disk then.
 func (f *fencedFile) sync(fn func() error) error {
 	done := false
 	err := f.fs.change(f.name, "sync", func() error {
 		err := fn()
-		if err == nil && f.manifest != nil && !f.entered {
-			err = syncDir(f.fs.FS, f.fs.fence.dir)
-			f.entered = err == nil
-		}
 		done = err == nil
 		return err
 	})
