@@ -112,7 +112,7 @@ at it. What it acknowledged is on disk.
 	root.AddCommand(
 		devCommand(), consoleCommand(),
 		getCommand(), setCommand(), deleteCommand(), tailCommand(),
-		dumpCommand(), versionCommand(),
+		dumpCommand(), simCommand(), versionCommand(),
 	)
 	return root
 }
