@@ -219,6 +219,12 @@ func TestGuard(t *testing.T) {
 			t.Errorf("as %s: %s", host, res.Status)
 		}
 	}
+	followed := []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Authorization", w.bearer()}
+	for path, want := range map[string]int{"/": http.StatusOK, "/debug/": http.StatusForbidden, "/v1/overview": http.StatusForbidden} {
+		if res := w.do("GET", path, followed...); res.StatusCode != want {
+			t.Errorf("a link of another site to %s: %s", path, res.Status)
+		}
+	}
 	res := w.do("GET", "/healthz", "Origin", w.url, "Sec-Fetch-Site", "same-origin")
 	if res.StatusCode != http.StatusOK || !strings.HasPrefix(res.Header.Get("Content-Security-Policy"), "default-src 'self';") {
 		t.Errorf("from the own page: %s, %v", res.Status, res.Header)
