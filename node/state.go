@@ -33,6 +33,11 @@ func (s *State) release() {
 	}
 }
 
+// SeekPrefixGE returns the first key >= key with the same prefix (keys.Split).
+func (s *State) SeekPrefixGE(key []byte) (k, v []byte, ok bool, err error) {
+	return subnet.SeekPrefixGE(s.snap, key)
+}
+
 // Release gives the state back.
 func (s *State) Release() { s.release() }
 

@@ -68,9 +68,31 @@ func readCanister(r atoll.Reader, programs map[string]Entry, id atoll.CanisterID
 		return nil, atoll.Errorf(atoll.DataLoss, "the record of canister %s is damaged: %v", id, err)
 	}
 	if c.entry, ok = programs[c.Program]; !ok {
-		return nil, atoll.Errorf(atoll.Unimplemented, "canister %s runs program %q, which this version of Atoll does not have", id, c.Program)
+		return nil, unknownProgram(id, c.Program)
 	}
 	return c, nil
+}
+
+// programOf reads of a canister's record only which program it runs.
+func programOf(r atoll.Reader, programs map[string]Entry, id atoll.CanisterID) (e Entry, ok bool, err error) {
+	raw, ok, err := r.Get(canisterKey(id))
+	if err != nil || !ok {
+		return e, false, err
+	}
+	var c struct {
+		Program string `cbor:"1,keyasint"`
+	}
+	if err := wire.Unmarshal(raw, &c); err != nil {
+		return e, false, atoll.Errorf(atoll.DataLoss, "the record of canister %s is damaged: %v", id, err)
+	}
+	if e, ok = programs[c.Program]; !ok {
+		return e, false, unknownProgram(id, c.Program)
+	}
+	return e, true, nil
+}
+
+func unknownProgram(id atoll.CanisterID, program string) error {
+	return atoll.Errorf(atoll.Unimplemented, "canister %s runs program %q, which this version of Atoll does not have", id, program)
 }
 
 // Canisters returns a page of the canisters that a state holds, in the order

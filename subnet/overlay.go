@@ -109,12 +109,12 @@ type prefixSeeker interface {
 func (o *overlay) SeekPrefixGE(key []byte) (k, v []byte, ok bool, err error) {
 	o.used.reads++
 	prefix := key[:keys.Split(key)]
-	k, v, ok, err = seekPrefix(o.base, prefix, key)
+	k, v, ok, err = SeekPrefixGE(o.base, key)
 	for ok && err == nil {
 		if _, changed := o.tree.Get(&entry{key: k}); !changed {
 			break
 		}
-		k, v, ok, err = seekPrefix(o.base, prefix, append(bytes.Clone(k), 0))
+		k, v, ok, err = o.after(prefix, k)
 	}
 	if err != nil {
 		o.fail(err)
@@ -133,12 +133,23 @@ func (o *overlay) SeekPrefixGE(key []byte) (k, v []byte, ok bool, err error) {
 	return k, v, ok, nil
 }
 
-// seekPrefix returns the first key of r that is >= key and starts with prefix.
-func seekPrefix(r atoll.Reader, prefix, key []byte) (k, v []byte, ok bool, err error) {
-	if s, is := r.(prefixSeeker); is && keys.Split(key) == len(prefix) {
+// after returns the base's first key behind k that starts with prefix.
+func (o *overlay) after(prefix, k []byte) (next, v []byte, ok bool, err error) {
+	from := append(bytes.Clone(k), 0)
+	it := o.base.Iter(from, prefixEnd(prefix))
+	if it.SeekGE(from) {
+		next, v, ok = bytes.Clone(it.Key()), bytes.Clone(it.Value()), true
+	}
+	return next, v, ok, it.Close()
+}
+
+// SeekPrefixGE returns the first key of r that is >= key and has its prefix
+// (keys.Split), by r's own means if it has them.
+func SeekPrefixGE(r atoll.Reader, key []byte) (k, v []byte, ok bool, err error) {
+	if s, is := r.(prefixSeeker); is {
 		return s.SeekPrefixGE(key)
 	}
-	it := r.Iter(key, prefixEnd(prefix))
+	it := r.Iter(key, prefixEnd(key[:keys.Split(key)]))
 	if it.SeekGE(key) {
 		k, v, ok = bytes.Clone(it.Key()), bytes.Clone(it.Value()), true
 	}
@@ -333,11 +344,7 @@ func (w window) Iter(lo, hi []byte) atoll.Iterator {
 // SeekPrefixGE serves the range families only; a canister's own keys have no
 // versions.
 func (w window) SeekPrefixGE(key []byte) (k, v []byte, ok bool, err error) {
-	key = w.full(key)
-	if s, is := w.r.(prefixSeeker); is {
-		return s.SeekPrefixGE(key)
-	}
-	return seekPrefix(w.r, key[:keys.Split(key)], key)
+	return SeekPrefixGE(w.r, w.full(key))
 }
 
 // stripped takes the prefix off an iterator's keys.

@@ -14,11 +14,11 @@ func Query(programs map[string]Entry, r atoll.Reader, head Head, to atoll.Canist
 	if local(to, head.Subnet) == atoll.Management {
 		return manageQuery(programs, r, q)
 	}
-	c, err := readCanister(r, programs, to)
+	entry, ok, err := programOf(r, programs, to)
 	if err != nil {
 		return nil, err
 	}
-	if c == nil {
+	if !ok {
 		return nil, atoll.Errorf(atoll.NotFound, "there is no canister %s on subnet %d", to, head.Subnet)
 	}
 	defer func() {
@@ -26,7 +26,7 @@ func Query(programs map[string]Entry, r atoll.Reader, head Head, to atoll.Canist
 			reply, err = nil, &atoll.Error{Kind: atoll.Panicked, Msg: "the program panicked", Detail: fmt.Sprint(p)}
 		}
 	}()
-	return c.entry.Program.Query(view{r: r, c: c, head: head}, q)
+	return entry.Program.Query(view{r: r, id: to, ranges: entry.Ranges, head: head}, q)
 }
 
 // manageQuery answers canister_status for controllers and the node itself.
@@ -62,21 +62,22 @@ func contains(ps []atoll.Principal, p atoll.Principal) bool {
 
 // view is what a query reads.
 type view struct {
-	r    atoll.Reader
-	c    *canister
-	head Head
+	r      atoll.Reader
+	head   Head
+	id     atoll.CanisterID
+	ranges bool
 }
 
 var _ atoll.View = view{}
 
 func (v view) Turn() atoll.Turn {
-	return atoll.Turn{Self: v.c.id, Subnet: v.head.Subnet, Now: v.head.Time, Height: v.head.Height, Semantics: v.head.Semantics}
+	return atoll.Turn{Self: v.id, Subnet: v.head.Subnet, Now: v.head.Time, Height: v.head.Height, Semantics: v.head.Semantics}
 }
 
-func (v view) State() atoll.Reader { return window{r: v.r, prefix: ownPrefix(v.c.id)} }
+func (v view) State() atoll.Reader { return window{r: v.r, prefix: ownPrefix(v.id)} }
 
 func (v view) Ranges() atoll.Reader {
-	if !v.c.entry.Ranges {
+	if !v.ranges {
 		return nil
 	}
 	return window{r: v.r, space: keys.SpaceRanges}
