@@ -64,8 +64,8 @@ func compacting() bool {
 	return false
 }
 
-// opened is what one opening cost.
-type opened struct {
+// cost is what one opening cost.
+type cost struct {
 	took time.Duration
 	read int64 // bytes
 	data int64 // bytes of the files
@@ -87,7 +87,7 @@ func TestReopenTime(t *testing.T) {
 
 // reopen writes so many documents, brings them into tables, writes a few more,
 // and opens what that leaves.
-func reopen(t *testing.T, documents int) opened {
+func reopen(t *testing.T, documents int) cost {
 	t.Helper()
 	const batch, tail = 500, 200
 	ctx := within(t, 5*time.Minute)
@@ -107,7 +107,7 @@ func reopen(t *testing.T, documents int) opened {
 	put(0, documents, batch)
 	put(documents, tail, 1) // opening it made tables of what was before
 
-	var o opened
+	var o cost
 	var read atomic.Int64
 	began := time.Now()
 	s, err := startStack(ctx, disk{fs: countingFS{vfs.Default, &read}, dir: d.dir}, nil)
