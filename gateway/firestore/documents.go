@@ -28,30 +28,23 @@ func newReading(db atoll.Database, mask *firestorepb.DocumentMask) (reading, err
 }
 
 // document converts what a shard returned. A missing document keeps its name
-// alone.
+// alone. The fields are in their wire format (see appendFields): they are there
+// for who receives the message, not in its Fields.
 func (r *reading) document(d *shard.Document) (*firestorepb.Document, error) {
 	out := &firestorepb.Document{Name: r.names.of(d.Path), CreateTime: fromTime(d.Created), UpdateTime: fromTime(d.Updated)}
 	if d.Doc == nil {
 		return out, nil
 	}
-	fields, err := r.fields(d.Doc)
+	doc, err := value.DecodeDocument(d.Doc)
 	if err != nil {
 		return nil, &atoll.Error{Kind: atoll.DataLoss, Msg: "the document " + out.Name + " cannot be read", Detail: err.Error()}
-	}
-	out.Fields = fields
-	return out, nil
-}
-
-// fields converts the stored form of a document.
-func (r *reading) fields(stored []byte) (map[string]*firestorepb.Value, error) {
-	doc, err := value.DecodeDocument(stored)
-	if err != nil {
-		return nil, err
 	}
 	if r.masked {
 		doc = value.Project(doc, r.paths)
 	}
-	return fromFields(doc), nil
+	raw := make([]byte, 0, sizeFields(documentFields, doc))
+	out.ProtoReflect().SetUnknown(appendFields(raw, documentFields, doc))
+	return out, nil
 }
 
 // fromResult converts what became of one write.

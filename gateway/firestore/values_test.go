@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"atoll"
+	"atoll/program/shard"
 	"atoll/value"
 )
 
@@ -268,7 +269,7 @@ func BenchmarkFromBSON(b *testing.B) {
 	view := reading{names: namesOf(dev)}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := view.fields(stored); err != nil {
+		if _, err := view.document(&shard.Document{Path: "posts/abcdefghij", Doc: stored}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -286,4 +287,35 @@ func BenchmarkUnmarshalRequest(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestRawFieldsAreFields compares documents in wire format with the messages
+// that they stand for.
+func TestRawFieldsAreFields(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		v, _, err := toDocument("c/x", genFields(4).Draw(rt, "fields"))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		r := reading{names: namesOf(dev)}
+		doc, err := r.document(&shard.Document{Path: "c/x", Doc: value.Encode(v), Created: 5, Updated: 7})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		raw, err := proto.Marshal(doc)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		var got firestorepb.Document
+		if err := proto.Unmarshal(raw, &got); err != nil {
+			rt.Fatal(err)
+		}
+		want := &firestorepb.Document{Name: doc.Name, CreateTime: doc.CreateTime, UpdateTime: doc.UpdateTime, Fields: fromFields(v)}
+		if !proto.Equal(&got, want) || len(got.ProtoReflect().GetUnknown()) != 0 {
+			rt.Fatalf("got %v\nwant %v", &got, want)
+		}
+		if n := len(doc.ProtoReflect().GetUnknown()); n != sizeFields(documentFields, v) {
+			rt.Fatalf("%d bytes, not the %d that were foreseen", n, sizeFields(documentFields, v))
+		}
+	})
 }
