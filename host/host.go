@@ -87,7 +87,7 @@ type Host struct {
 // Start opens an installation, or makes a new one.
 func Start(opt Options) (*Host, error) {
 	opt = opt.withDefaults()
-	keeper := &keeper{retention: opt.Retention, log: opt.Log, after: make([]atoll.CanisterID, opt.Subnets)}
+	keeper := newKeeper(opt)
 	n, err := node.Start(node.Options{
 		Subnets: opt.Subnets, Programs: Programs(), Genesis: Genesis, Open: opt.open,
 		Housekeep: keeper.collect, HousekeepEvery: opt.CollectEvery,

@@ -114,3 +114,63 @@ func replay(t *testing.T, s *node.State) {
 		t.Errorf("%d blocks executed again lead to\n%+v, not to\n%+v", heights, got, s.Head)
 	}
 }
+
+// TestHistoryIsCollected keeps history for a moment only: it goes, what is
+// current stays, and an idle installation stops writing its log.
+func TestHistoryIsCollected(t *testing.T) {
+	ctx := context.Background()
+	who := route.Caller{Principal: atoll.Anonymous}
+	h := start(t, host.Options{Dir: t.TempDir(), CollectEvery: 10 * time.Millisecond,
+		Retention: host.Retention{Versions: 100 * time.Millisecond, Latest: 200 * time.Millisecond, Requests: 100 * time.Millisecond}})
+	var first atoll.Time
+	for i := range 50 {
+		w := shard.Write{Op: shard.OpSet, Path: "c/hot", Doc: doc(t, int64(i))}
+		reply, err := h.Router.Commit(ctx, db, []shard.Write{w}, atoll.RequestID{byte(i)}, who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			first = reply.Time
+		}
+	}
+	var before, after int
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		before, after = after, rangeKeys(t, h)
+		if after == 1 && before == 1 {
+			break
+		}
+	}
+	if after != 1 {
+		t.Errorf("%d keys are left of one document", after)
+	}
+	if got, err := h.Router.Get(ctx, db, []atoll.Path{"c/hot"}, 0, who); err != nil || len(got.Documents) != 1 || got.Documents[0].Doc == nil || got.Documents[0].Revision != 50 {
+		t.Errorf("the current document: %+v, %v", got, err)
+	}
+	if _, err := h.Router.Get(ctx, db, []atoll.Path{"c/hot"}, first, who); atoll.KindOf(err) != atoll.FailedPrecondition {
+		t.Errorf("a read of what is collected: %v", err)
+	}
+	time.Sleep(500 * time.Millisecond)
+	c1, _, _ := h.Counters(0)
+	time.Sleep(time.Second)
+	if c2, _, _ := h.Counters(0); c2.Blocks > c1.Blocks+2 {
+		t.Errorf("an idle installation wrote %d blocks in a second", c2.Blocks-c1.Blocks)
+	}
+}
+
+// rangeKeys counts the keys of the range families.
+func rangeKeys(t *testing.T, h *host.Host) (n int) {
+	t.Helper()
+	s, err := h.View(context.Background(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Release()
+	it := s.Iter([]byte{keys.SpaceRanges}, []byte{keys.SpaceRanges + 1})
+	for ok := it.SeekGE([]byte{keys.SpaceRanges}); ok; ok = it.Next() {
+		n++
+	}
+	if err := it.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

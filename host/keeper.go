@@ -18,6 +18,27 @@ type keeper struct {
 	retention Retention
 	log       *slog.Logger
 	after     []atoll.CanisterID // for each subnet, where the last round stopped
+	// For each subnet and shard, when to ask again. Bounded like the canisters.
+	paces []map[atoll.CanisterID]*pace
+}
+
+// pace is how often a shard is asked: one that had nothing to forget, and was
+// sent nothing since, is asked ever more seldom, so that an idle database
+// writes no log.
+type pace struct {
+	due      time.Time
+	pause    time.Duration
+	executed uint64 // messages of the shard, after it was asked
+}
+
+const maxPause = 5 * time.Minute
+
+func newKeeper(opt Options) *keeper {
+	k := &keeper{retention: opt.Retention, log: opt.Log, after: make([]atoll.CanisterID, opt.Subnets)}
+	for range opt.Subnets {
+		k.paces = append(k.paces, map[atoll.CanisterID]*pace{})
+	}
+	return k
 }
 
 const (
@@ -45,13 +66,29 @@ func (k *keeper) collect(ctx context.Context, n *node.Node, id atoll.SubnetID) {
 		if c.Program != "shard" {
 			continue
 		}
-		if err := k.collectShard(ctx, n, c.ID); err != nil && ctx.Err() == nil {
+		p := k.paces[id][c.ID]
+		if p == nil {
+			p = &pace{executed: c.Executed}
+			k.paces[id][c.ID] = p
+		}
+		if c.Executed == p.executed && time.Now().Before(p.due) {
+			continue
+		}
+		busy := c.Executed != p.executed
+		asked, removed, err := k.collectShard(ctx, n, c.ID)
+		if err != nil && ctx.Err() == nil {
 			k.log.Warn("collecting old versions", "subnet", id, "shard", c.ID, "error", err)
 		}
+		if p.pause = min(max(2*p.pause, time.Second), maxPause); busy || removed > 0 {
+			p.pause = 0
+		}
+		p.due, p.executed = time.Now().Add(p.pause), c.Executed+asked
 	}
 }
 
-func (k *keeper) collectShard(ctx context.Context, n *node.Node, id atoll.CanisterID) error {
+// collectShard asks a shard until it has nothing more to forget, or its turn is
+// over. It returns how often, and how many keys went.
+func (k *keeper) collectShard(ctx context.Context, n *node.Node, id atoll.CanisterID) (asked uint64, removed int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	now := atoll.TimeOf(time.Now())
@@ -63,12 +100,16 @@ func (k *keeper) collectShard(ctx context.Context, n *node.Node, id atoll.Canist
 	for range stepsPerRound {
 		raw, err := n.Order(ctx, atoll.Message{To: []atoll.CanisterID{id}, Method: shard.MethodCollect, Payload: req})
 		if err != nil {
-			return err
+			return asked, removed, err
 		}
+		asked++
 		var reply shard.CollectReply
-		if err := wire.Unmarshal(raw, &reply); err != nil || !reply.More {
-			return err
+		if err := wire.Unmarshal(raw, &reply); err != nil {
+			return asked, removed, err
+		}
+		if removed += reply.Removed; !reply.More {
+			break
 		}
 	}
-	return nil
+	return asked, removed, nil
 }
