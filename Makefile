@@ -11,11 +11,13 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 # Packages whose tests also run under the race detector.
-CONCURRENT := ^atoll/(kv|node|subnet|route|gateway|exchange|log)(/|$$)
+CONCURRENT := ^atoll/(kv|log|subnet|node|host|route|gateway)(/|$$)
 
 # How often the process is killed, in test-kill and in test-long.
 KILLS      := 20
 KILLS_LONG := 200
+# How often a bit of a store is flipped in test-long.
+FLIPS_LONG := 2000
 
 # A tool that a test needs and does not find is a failure here, not a skip.
 export ATOLL_REQUIRE_TOOLS := 1
@@ -78,7 +80,7 @@ test-kill: ## kill the process under load, a few times
 .PHONY: test-long
 test-long: tools ## kills, crash points and simulation at full length
 	@echo "== $(KILLS_LONG) kills, and everything at full length"
-	@ATOLL_LONG=1 ATOLL_KILLS=$(KILLS_LONG) go test -count=1 -timeout 2h ./...
+	@ATOLL_LONG=1 ATOLL_KILLS=$(KILLS_LONG) ATOLL_FLIPS=$(FLIPS_LONG) go test -count=1 -timeout 2h ./...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)

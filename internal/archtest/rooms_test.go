@@ -30,38 +30,36 @@ var rooms = []room{
 
 	// Bytes: pure functions.
 	{"wire", ".", "github.com/fxamacker/cbor/v2", pure},
-	{"value", ".", "go.mongodb.org/mongo-driver/v2/bson go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore", floats},
+	{"value", ".", "go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore", floats},
 	{"keys", ". value", "", pure},
 
 	// Machines: deterministic.
 	{"subnet", ". planted wire keys", "github.com/tidwall/btree", pure},
 	{"program/shard", ". planted wire keys value", "", pure},
-	{"program/directory", ". wire keys subnet program/shard", "", pure},
+	{"program/directory", ". wire subnet program/shard", "", pure},
 	{"program/accounts", ". wire subnet program/directory program/shard", "", pure},
 
 	// World: one outside dependency each.
 	{"kv", ".", "", worldly},
 	{"kv/kvtest", ". kv", "pgregory.net/rapid", worldly},
 	{"kv/mem", ". kv planted", "github.com/tidwall/btree", worldly},
-	{"kv/pebble", ". kv", "github.com/cockroachdb/pebble/v2 github.com/cockroachdb/errors golang.org/x/sys", worldly},
-	{"log/local", ". planted wire keys subnet", "", worldly},
-	{"exchange", ". planted wire", "", worldly},
+	{"kv/pebble", ". kv", "github.com/cockroachdb/pebble/v2 github.com/cockroachdb/errors", worldly},
+	{"log/local", ". wire keys subnet", "", worldly},
 
 	// Doors: somebody's protocol turned into messages and queries.
 	{"route", ". wire keys program/*", "", worldly},
-	{"gateway/firestore", ". wire value route program/shard",
+	{"gateway/firestore", ". value route program/shard",
 		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
 	{"gateway/front", ".", "", worldly},
 	{"gateway/admin/plain", ". value", "", worldly},
-	{"gateway/admin/inspect", ". wire value keys subnet log/local program/* gateway/admin/plain", "", worldly},
-	{"gateway/admin", ". gateway/admin/plain gateway/admin/inspect wire value keys subnet log/local route program/*", "github.com/prometheus/client_golang", worldly},
-	{"client", ".", "", worldly},
+	{"gateway/admin/inspect", ". wire value keys log/local program/* gateway/admin/plain", "", worldly},
+	{"gateway/admin", ". gateway/admin/plain gateway/admin/inspect wire value subnet log/local route program/*", "github.com/prometheus/client_golang", worldly},
 	{"console", "", "", worldly},
 
 	// Running: own goroutines, clock, retries.
-	{"node", ". planted wire keys subnet log/local kv kv/* exchange", "", worldly},
+	{"node", ". planted wire subnet log/local", "", worldly},
 	// host puts an installation together.
-	{"host", ". wire keys kv kv/* subnet program/* node route gateway/* console", "google.golang.org/grpc github.com/prometheus/client_golang", worldly},
+	{"host", ". wire keys kv/mem kv/pebble subnet program/* node route gateway/admin", "", worldly},
 
 	// Wiring and flags.
 	{"sim", "*", "github.com/anishathalye/porcupine", worldly},

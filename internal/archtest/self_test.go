@@ -16,7 +16,7 @@ var offences = []struct{ room, src, want string }{
 	{"keys", `import _ "net/http"`, "may not import net/http"},
 	{"keys", `import _ "github.com/x/y"`, "may not import github.com/x/y"},
 	{"value", `import _ "go.mongodb.org/mongo-driver/v2/mongo"`, "may not import go.mongodb.org/mongo-driver/v2/mongo"},
-	{"client", `import _ "atollx"`, ""},
+	{"console", `import _ "atollx"`, ""},
 	{"keys", "import clock \"time\"\nvar T = clock.Now()", "reads the clock"},
 	{"keys", "import \"time\"\nvar T = time.Unix(0, 0).UTC()", ""},
 	{"keys", "import \"time\"\nvar T = time.Unix(0, 0).In(time.Local)", "time zone"},
