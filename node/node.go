@@ -133,32 +133,34 @@ func (n *Node) Update(ctx context.Context, m atoll.Message) (atoll.Outcome, erro
 // Query answers from the durable state of the canister's subnet. The answer
 // holds everything that was acknowledged before the call.
 func (n *Node) Query(ctx context.Context, to atoll.CanisterID, q atoll.Question) ([]byte, error) {
-	s, err := n.state(ctx, to, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Release()
-	return subnet.Query(n.opt.Programs, s, s.Head, to, q)
+	return n.QueryAt(ctx, 0, to, q)
 }
 
 // QueryAt is Query on a state that shows all up to the time at: no commit will
 // come at or below it. It fails with Invalid if at lies ahead of the clock by
 // more than atoll.MaxAhead.
 func (n *Node) QueryAt(ctx context.Context, at atoll.Time, to atoll.CanisterID, q atoll.Question) ([]byte, error) {
-	s, err := n.state(ctx, to, at)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Release()
-	return subnet.Query(n.opt.Programs, s, s.Head, to, q)
-}
-
-func (n *Node) state(ctx context.Context, to atoll.CanisterID, at atoll.Time) (*State, error) {
 	r, err := n.of(to)
 	if err != nil {
 		return nil, err
 	}
-	return r.state(ctx, at)
+	s, err := r.state(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Release()
+	if e, ok := r.programs.Load(to); ok {
+		return subnet.Ask(e.(subnet.Entry), s, s.Head, to, q)
+	}
+	if to == subnet.ManagementOf(r.id) {
+		return subnet.Query(n.opt.Programs, s, s.Head, to, q)
+	}
+	e, err := subnet.Find(n.opt.Programs, s, to)
+	if err != nil {
+		return nil, err
+	}
+	r.programs.Store(to, e)
+	return subnet.Ask(e, s, s.Head, to, q)
 }
 
 // View returns the newest durable state of a subnet, for viewers and exports.

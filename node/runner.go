@@ -18,6 +18,9 @@ type runner struct {
 	id   atoll.SubnetID
 	wake chan struct{}
 	on   atomic.Pointer[running]
+	// programs maps canisters to their subnet.Entry, as queries find them:
+	// canisters are never removed, and keep their program.
+	programs sync.Map
 
 	scrubbed  atomic.Int64 // unix seconds of the last full pass
 	scrubs    atomic.Uint64
@@ -246,15 +249,12 @@ func (r *runner) update(ctx context.Context, m atoll.Message) (atoll.Outcome, er
 func (r *runner) state(ctx context.Context, at atoll.Time) (*State, error) {
 	for {
 		rep := r.replica()
-		changed := rep.Changed()
-		var s *State
-		var err error
-		if at == 0 {
-			s, err = rep.Acquire()
-		} else {
-			s, err = rep.CloseAt(at)
+		if s, final, err := rep.stateAt(at); final {
+			return s, err
 		}
-		if s != nil || err != nil && rep.Err() != nil || atoll.KindOf(err) == atoll.Invalid {
+		changed := rep.Changed()
+		// What was missing may have come before we began to listen.
+		if s, final, err := rep.stateAt(at); final {
 			return s, err
 		}
 		select {
@@ -263,6 +263,17 @@ func (r *runner) state(ctx context.Context, at atoll.Time) (*State, error) {
 		case <-changed:
 		}
 	}
+}
+
+// stateAt returns the state at a time, or the newest if it is 0. Final is false
+// if it is worth to ask again when something changed.
+func (r *Replica) stateAt(at atoll.Time) (s *State, final bool, err error) {
+	if at == 0 {
+		s, err = r.Acquire()
+	} else {
+		s, err = r.CloseAt(at)
+	}
+	return s, s != nil || err != nil && (r.Err() != nil || atoll.KindOf(err) == atoll.Invalid), err
 }
 
 // parallel runs lanes on as many goroutines as there are processors.

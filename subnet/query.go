@@ -10,23 +10,35 @@ import (
 
 // Query answers a question to a canister from a state and its head. Both must
 // be durable; r may be read from several goroutines at once.
-func Query(programs map[string]Entry, r atoll.Reader, head Head, to atoll.CanisterID, q atoll.Question) (reply []byte, err error) {
+func Query(programs map[string]Entry, r atoll.Reader, head Head, to atoll.CanisterID, q atoll.Question) ([]byte, error) {
 	if local(to, head.Subnet) == atoll.Management {
 		return manageQuery(programs, r, q)
 	}
-	entry, ok, err := programOf(r, programs, to)
+	e, err := Find(programs, r, to)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, atoll.Errorf(atoll.NotFound, "there is no canister %s on subnet %d", to, head.Subnet)
+	return Ask(e, r, head, to, q)
+}
+
+// Find returns the program of a canister, which never changes. It fails with
+// NotFound.
+func Find(programs map[string]Entry, r atoll.Reader, id atoll.CanisterID) (Entry, error) {
+	e, ok, err := programOf(r, programs, id)
+	if err == nil && !ok {
+		err = atoll.Errorf(atoll.NotFound, "there is no canister %s here", id)
 	}
+	return e, err
+}
+
+// Ask is Query for a canister whose program is known.
+func Ask(e Entry, r atoll.Reader, head Head, to atoll.CanisterID, q atoll.Question) (reply []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			reply, err = nil, &atoll.Error{Kind: atoll.Panicked, Msg: "the program panicked", Detail: fmt.Sprint(p)}
 		}
 	}()
-	return entry.Program.Query(view{r: r, id: to, ranges: entry.Ranges, head: head}, q)
+	return e.Program.Query(view{r: r, id: to, ranges: e.Ranges, head: head}, q)
 }
 
 // manageQuery answers canister_status for controllers and the node itself.
