@@ -32,10 +32,11 @@ var rooms = []room{
 	{"wire", ".", "github.com/fxamacker/cbor/v2", pure},
 	{"value", ".", "go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore", floats},
 	{"keys", ". value", "", pure},
+	{"query", ". value", "", floats}, // sums, averages and distances of documents
 
 	// Machines: deterministic.
 	{"subnet", ". planted wire keys", "github.com/tidwall/btree", pure},
-	{"program/shard", ". planted wire keys value", "", pure},
+	{"program/shard", ". planted wire keys value query", "", pure},
 	{"program/directory", ". wire subnet program/shard", "", pure},
 	{"program/accounts", ". wire subnet program/directory program/shard", "", pure},
 

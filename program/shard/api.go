@@ -16,6 +16,13 @@ const (
 	MethodStatus      = "status"      // query: nothing -> Status
 )
 
+// Methods of queries, see query_api.go.
+const (
+	MethodQuery     = "query"     // query: QueryRequest -> QueryReply
+	MethodAggregate = "aggregate" // query: AggregateRequest -> AggregateReply
+	MethodIndexes   = "indexes"   // update, from the directory alone: IndexConfig -> nothing
+)
+
 // RangeID numbers a range within its database; it is never reused.
 type RangeID uint64
 

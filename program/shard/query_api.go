@@ -1,0 +1,124 @@
+package shard
+
+import (
+	"atoll"
+	"atoll/query"
+)
+
+// QueryRequest runs a query over the documents of a range, and continues it
+// from page to page.
+type QueryRequest struct {
+	Target Target      `cbor:"1,keyasint"`
+	Query  query.Query `cbor:"2,keyasint"` // normalised: query.Normalize
+	At     atoll.Time  `cbor:"3,keyasint,omitempty"`
+	// After is where the page before ended (QueryReply.Next); empty for the
+	// first page. Offset and Limit of the query count from the first page on;
+	// the shard keeps the count in Next.
+	After []byte `cbor:"4,keyasint,omitempty"`
+	// Page is the most documents to return, 1 to MaxPage. A page also ends at
+	// MaxReplyBytes, or when MaxScan keys were read.
+	Page    int  `cbor:"5,keyasint"`
+	Explain bool `cbor:"6,keyasint,omitempty"` // the reply tells the plan
+	// NamesOnly returns documents without their fields.
+	NamesOnly bool `cbor:"7,keyasint,omitempty"`
+}
+
+// MaxScan is how many keys one page may read before it is cut short, so that
+// no query holds a snapshot for long.
+const MaxScan = 100_000
+
+// Found is a document of a result.
+type Found struct {
+	Document
+	// Key is its place in the query's order, order-preserving across shards:
+	// pages of several ranges are merged by it.
+	Key      []byte   `cbor:"10,keyasint"`
+	Distance *float64 `cbor:"11,keyasint,omitempty"` // of a vector search
+}
+
+// QueryReply is one page. Without Next the result ends here.
+type QueryReply struct {
+	Time    atoll.Time `cbor:"1,keyasint"`
+	Found   []Found    `cbor:"2,keyasint,omitempty"`
+	Next    []byte     `cbor:"3,keyasint,omitempty"`
+	Skipped int        `cbor:"4,keyasint,omitempty"` // by the query's offset
+	Stats   QueryStats `cbor:"5,keyasint"`
+}
+
+// QueryStats say what a page cost.
+type QueryStats struct {
+	Seeks     int    `cbor:"1,keyasint,omitempty"` // index seeks
+	Keys      int    `cbor:"2,keyasint,omitempty"` // index entries and versions read
+	Documents int    `cbor:"3,keyasint,omitempty"` // documents decoded
+	Results   int    `cbor:"4,keyasint,omitempty"`
+	Plan      string `cbor:"5,keyasint,omitempty"` // for people, if asked for
+	// Needed is how many entries the plan proves that it has to read besides
+	// results and seeks: those that a filter without an index drops.
+	Needed int `cbor:"6,keyasint,omitempty"`
+}
+
+// AggregateRequest sums the documents of a query up.
+type AggregateRequest struct {
+	Target     Target            `cbor:"1,keyasint"`
+	Query      query.Query       `cbor:"2,keyasint"`
+	Aggregates []query.Aggregate `cbor:"3,keyasint"`
+	At         atoll.Time        `cbor:"4,keyasint,omitempty"`
+	After      []byte            `cbor:"5,keyasint,omitempty"`
+}
+
+// AggregateReply holds partial results, which query.Merge joins over pages and
+// ranges.
+type AggregateReply struct {
+	Time    atoll.Time      `cbor:"1,keyasint"`
+	Partial []query.Partial `cbor:"2,keyasint"`
+	Next    []byte          `cbor:"3,keyasint,omitempty"`
+	Stats   QueryStats      `cbor:"4,keyasint"`
+}
+
+// IndexConfig is what a database's owner sets about its indexes, as in
+// firestore.indexes.json. A change takes effect at once for writes, and for
+// queries when the index is built.
+type IndexConfig struct {
+	Version    uint64           `cbor:"1,keyasint"` // grows
+	Composites []CompositeIndex `cbor:"2,keyasint,omitempty"`
+	Exempt     []FieldIndex     `cbor:"3,keyasint,omitempty"` // fields that are not indexed by themselves, or otherwise than by default
+}
+
+// CompositeIndex orders documents by several fields.
+type CompositeIndex struct {
+	ID         uint32        `cbor:"1,keyasint"`
+	Collection string        `cbor:"2,keyasint"` // id
+	Group      bool          `cbor:"3,keyasint,omitempty"`
+	Fields     []IndexedPart `cbor:"4,keyasint"`
+}
+
+// IndexedPart is one field of a composite index.
+type IndexedPart struct {
+	Field    string `cbor:"1,keyasint"`
+	Desc     bool   `cbor:"2,keyasint,omitempty"`
+	Contains bool   `cbor:"3,keyasint,omitempty"` // by array element
+}
+
+// FieldIndex says how one field of a collection group is indexed by itself.
+type FieldIndex struct {
+	Collection string `cbor:"1,keyasint"`
+	Field      string `cbor:"2,keyasint"` // canonical path; "*" is every field
+	Off        bool   `cbor:"3,keyasint,omitempty"`
+	Group      bool   `cbor:"4,keyasint,omitempty"` // also over the whole collection group
+}
+
+// DocumentCheck and QueryCheck are what an optimistic transaction has read; a
+// commit that carries them is Aborted if it would be read differently now.
+type DocumentCheck struct {
+	Path     atoll.Path `cbor:"1,keyasint"`
+	Revision uint64     `cbor:"2,keyasint"` // 0: the document did not exist, and its tombstone's revision does not matter
+	Updated  atoll.Time `cbor:"3,keyasint,omitempty"`
+}
+
+// QueryCheck repeats a query at commit.
+type QueryCheck struct {
+	Query query.Query `cbor:"1,keyasint"`
+	Count int         `cbor:"2,keyasint"`
+	// Digest of the results' names and update times, in order.
+	Digest atoll.Hash `cbor:"3,keyasint"`
+}
