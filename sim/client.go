@@ -68,10 +68,10 @@ func (c *client) ready() bool {
 	return !c.done && (c.w.now >= c.wake || c.cond != nil && c.cond())
 }
 
-func (c *client) run() {
-	if _, more := c.resume(); !more {
-		c.done = true
-	}
+func (c *client) run() bool {
+	_, more := c.resume()
+	c.done = !more
+	return true
 }
 
 func (c *client) end() {
@@ -145,10 +145,10 @@ func (d door) Update(_ context.Context, m atoll.Message) (atoll.Outcome, error) 
 func (d door) send(s *site, m atoll.Message) (atoll.Outcome, error) {
 	c := d.c
 	c.travel()
-	var p *proc
-	if !c.await(patience, func() bool { p = s.youngest(); return p != nil }) {
+	if !c.await(patience, s.answers) {
 		return atoll.Outcome{}, atoll.Errorf(atoll.Unavailable, "nobody answers")
 	}
+	p := s.serving()
 	var told bool
 	var out atoll.Outcome
 	var failed error
@@ -181,17 +181,6 @@ func (d door) send(s *site, m atoll.Message) (atoll.Outcome, error) {
 	}
 	s.acked = max(s.acked, out.Time)
 	return out, nil
-}
-
-// youngest returns a process that takes messages, the newest if there are two;
-// nil if there is none.
-func (s *site) youngest() *proc {
-	for i := len(s.procs) - 1; i >= 0; i-- {
-		if p := s.procs[i]; !p.asleep() {
-			return p
-		}
-	}
-	return nil
 }
 
 // Query implements route.Node.

@@ -27,7 +27,7 @@ func (w *world) breakSomething() {
 		s.limit()
 	case n < 64:
 		s.pause()
-	case n < 78:
+	case n < 90 && s.shared:
 		s.takeOver()
 	case n < 90:
 		s.setClock()
@@ -88,10 +88,11 @@ func (s *site) fill() {
 }
 
 // empty makes room on a full disk.
-func (s *site) empty() {
+func (s *site) empty() bool {
 	s.w.event("site %d: room on the disk", s.id)
 	s.full = 0
 	s.disk.FailWrites(nil)
+	return true
 }
 
 // limit has a process refuse writes, as it does before its disk is full.
@@ -103,9 +104,10 @@ func (s *site) limit() {
 	}
 }
 
-func (p *proc) takeWrites() {
+func (p *proc) takeWrites() bool {
 	p.limited = 0
 	p.rep.SetReadOnly(nil)
+	return true
 }
 
 // pause stops a process for a while: it does nothing and knows nothing of it.
@@ -117,9 +119,9 @@ func (s *site) pause() {
 	}
 }
 
-// takeOver starts a process beside the one that runs.
+// takeOver starts a process beside the one that runs, on a disk that they share.
 func (s *site) takeOver() {
-	if !s.shared || len(s.procs) != 1 || s.store == nil || s.sick {
+	if len(s.procs) != 1 || s.store == nil || s.sick {
 		return
 	}
 	s.w.n.TakeOvers++
@@ -130,7 +132,7 @@ func (s *site) takeOver() {
 // rely on leases must not be set: they are only off by a little.
 func (s *site) setClock() {
 	p := s.serving()
-	if p == nil || s.shared {
+	if p == nil {
 		return
 	}
 	before := p.clock.read()

@@ -16,21 +16,21 @@ const maxParcels = 48
 
 // exchange sends on what the other subnets may not have: letters that they have
 // not acknowledged, and how far we hold theirs.
-func (s *site) exchange() {
+func (s *site) exchange() (sent bool) {
 	w := s.w
 	p := s.serving()
 	if p == nil || len(w.net) >= maxParcels {
-		return
+		return false
 	}
 	st, err := p.rep.Acquire()
 	if err != nil {
-		return
+		return false
 	}
 	defer st.Release()
 	streams, err := subnet.Streams(st)
 	if err != nil {
 		w.fail("subnet %d: %v", s.id, err)
-		return
+		return true
 	}
 	for _, other := range w.sites {
 		str := streams[other.id]
@@ -40,17 +40,19 @@ func (s *site) exchange() {
 		slice, err := subnet.Outgoing(st, s.id, other.id, str.Acked+1, 1+w.draw(8))
 		if err != nil {
 			w.fail("subnet %d: %v", s.id, err)
-			return
+			return true
 		}
 		slice.Acked = str.In
 		s.toldOf[other.id] = str.In
 		w.net = append(w.net, parcel{other.id, slice})
 		w.event("letters %d to %d: %d from %d on, acknowledged %d", s.id, other.id, len(slice.Letters), slice.First, slice.Acked)
+		sent = true
 	}
+	return sent
 }
 
 // deliver lets any parcel arrive, lose itself, or arrive and stay under way.
-func (w *world) deliver() {
+func (w *world) deliver() bool {
 	i := w.draw(len(w.net))
 	pc := w.net[i]
 	switch n := w.draw(100); {
@@ -61,7 +63,7 @@ func (w *world) deliver() {
 		w.n.LostSlices++
 		// They ask again for what they have not been told.
 		delete(w.sites[pc.slice.From].toldOf, pc.to)
-		return
+		return true
 	default:
 		w.n.Repeated++
 	}
@@ -72,6 +74,7 @@ func (w *world) deliver() {
 	} else {
 		delete(w.sites[pc.slice.From].toldOf, pc.to)
 	}
+	return true
 }
 
 // unheard reports whether any subnet holds letters or acknowledgements for

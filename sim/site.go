@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"atoll"
 	"atoll/host"
 	"atoll/keys"
@@ -106,6 +108,11 @@ func (s *site) choices() {
 
 func (p *proc) asleep() bool { return p.s.w.now < p.paused }
 
+// answers reports whether a process is there and awake.
+func (s *site) answers() bool {
+	return slices.ContainsFunc(s.procs, func(p *proc) bool { return !p.asleep() })
+}
+
 // serving returns a process that could answer; nil if there is none. With two,
 // it is sometimes the older one, which may not know yet that its time is over.
 func (s *site) serving() *proc {
@@ -118,7 +125,7 @@ func (s *site) serving() *proc {
 	switch {
 	case len(awake) == 0:
 		return nil
-	case len(awake) == 2 && s.w.chance(35):
+	case len(awake) == 2 && s.w.chance(50):
 		return awake[0]
 	}
 	return awake[len(awake)-1]
@@ -126,7 +133,7 @@ func (s *site) serving() *proc {
 
 // open starts a process. The store is opened if none is; else the process
 // shares it, after it has made durable what it found.
-func (s *site) open() {
+func (s *site) open() bool {
 	w := s.w
 	if err := s.openStore(); err != nil {
 		w.event("site %d: no store: %v", s.id, err)
@@ -134,11 +141,11 @@ func (s *site) open() {
 			w.fail("subnet %d cannot be opened after a crash: %v", s.id, err)
 		}
 		s.openAt = w.now + w.between(0, 200*millisecond)
-		return
+		return true
 	}
 	s.checkHead()
 	if w.finding != nil {
-		return
+		return true
 	}
 	s.count++
 	p := &proc{s: s, n: s.count}
@@ -158,12 +165,13 @@ func (s *site) open() {
 	})
 	if err != nil {
 		w.fail("subnet %d has a store that no replica can go on with: %v", s.id, err)
-		return
+		return true
 	}
 	p.rep, p.from = rep, rep.TakeOverAt()
 	s.procs = append(s.procs, p)
 	w.n.Opened++
 	w.event("site %d: process %d starts at height %d", s.id, p.n, s.tip.Height)
+	return true
 }
 
 func (s *site) openStore() error {
@@ -238,9 +246,9 @@ func (s *site) durable(h atoll.Height, d atoll.Hash) {
 }
 
 // propose cuts a block, if there is something to do.
-func (p *proc) propose() {
+func (p *proc) propose() bool {
 	if len(p.flying) >= maxFlying || p.clock.read() < p.from {
-		return
+		return false
 	}
 	b, err := p.rep.Propose()
 	switch {
@@ -250,6 +258,7 @@ func (p *proc) propose() {
 		p.flying = append(p.flying, b)
 		p.s.w.event("process %d.%d: block %d", p.s.id, p.n, b.Height)
 	}
+	return err != nil || b != nil
 }
 
 // died ends a process whose replica failed.
@@ -311,26 +320,31 @@ func (s *site) heal() {
 }
 
 // sync makes what was applied durable, or fails to.
-func (s *site) sync() {
+func (s *site) sync() bool {
+	if st := s.disk.Stats(); st.Frames == st.SyncedFrames {
+		return false
+	}
 	if err := s.disk.Sync(); err != nil {
 		s.w.event("site %d: sync failed", s.id)
 		s.closeStore()
-		return
+		return true
 	}
 	s.w.event("site %d: synced", s.id)
+	return true
 }
 
 // settle tells the replica that its oldest block is durable.
-func (p *proc) settle() {
+func (p *proc) settle() bool {
 	b := p.flying[0]
 	p.flying = p.flying[1:]
 	if err := b.Wait(); err != nil {
 		p.died(err)
-		return
+		return true
 	}
 	p.rep.Settle(b)
 	p.s.w.n.Blocks++
 	p.s.w.event("process %d.%d: settled %d", p.s.id, p.n, b.Height)
+	return true
 }
 
 // audit reads the whole durable state of a process, as the scrub does.

@@ -31,15 +31,15 @@ func (c *client) use() {
 	for !w.healed {
 		db := database(w.draw(w.databases))
 		switch n := w.draw(100); {
-		case n < 20:
+		case n < 18:
 			c.increment(db)
-		case n < 35:
+		case n < 31:
 			c.setRegister(db)
-		case n < 50:
+		case n < 44:
 			c.readOne(db)
-		case n < 60:
+		case n < 53:
 			c.transfer(db)
-		case n < 68:
+		case n < 61:
 			c.readPurses(db)
 		case n < 82:
 			c.readPast(db)
@@ -333,7 +333,7 @@ func (c *client) post() {
 		if c.letter(m) && m.Method == "joint" {
 			s.joint++
 		}
-		c.sleep(w.between(0, 60*millisecond))
+		c.sleep(w.between(0, 3*w.pace))
 	}
 }
 

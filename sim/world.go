@@ -6,6 +6,7 @@ import (
 	"hash"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 
 	"atoll"
 	"atoll/host"
@@ -33,10 +34,11 @@ type world struct {
 	choices   []choice // of a step, kept to spare memory
 }
 
-// choice is something that may happen next.
+// choice is something that may happen next. It returns false if there was
+// nothing to do.
 type choice struct {
 	weight int
-	do     func()
+	do     func() bool
 }
 
 // Run runs the world of a seed. The error, if any, is a *Finding: the first
@@ -133,24 +135,28 @@ func (w *world) step() {
 	if len(w.net) > 0 {
 		w.may(4, w.deliver)
 	}
+	for len(w.choices) > 0 && !w.choose() {
+	}
+}
+
+// choose takes one of the choices and reports whether it led to anything.
+func (w *world) choose() bool {
 	total := 0
 	for _, c := range w.choices {
 		total += c.weight
 	}
-	if total == 0 {
-		return
-	}
 	n := w.draw(total)
-	for _, c := range w.choices {
+	for i, c := range w.choices {
 		if n -= c.weight; n < 0 {
-			c.do()
-			return
+			w.choices = slices.Delete(w.choices, i, i+1)
+			return c.do()
 		}
 	}
+	return false
 }
 
 // may adds to what can happen in this step.
-func (w *world) may(weight int, do func()) { w.choices = append(w.choices, choice{weight, do}) }
+func (w *world) may(weight int, do func() bool) { w.choices = append(w.choices, choice{weight, do}) }
 
 // pass lets time pass: mostly little, sometimes much.
 func (w *world) pass() {
