@@ -16,6 +16,7 @@ const (
 	MaxDisjunctions = 30  // terms of the disjunctive normal form
 	MaxFilters      = 100 // filters, sort orders and parent path together
 	MaxInequalities = 10  // fields with a range or inequality filter
+	MaxNotIn        = 10  // values of one NotIn
 	MaxAggregations = 5
 	MaxNearest      = 1000 // results of a vector search
 )
@@ -42,6 +43,9 @@ type Query struct {
 	// Selects tells none (only names) from all.
 	Select  []string `cbor:"11,keyasint,omitempty"`
 	Selects bool     `cbor:"12,keyasint,omitempty"`
+	// Database is where the query runs; Normalize sets it. A document's name
+	// is a reference into it.
+	Database atoll.Database `cbor:"13,keyasint"`
 }
 
 // Op is what a filter tests, or how it combines others. The numbers are logged.
