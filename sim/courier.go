@@ -61,8 +61,8 @@ type courierReport struct {
 	Open     int               `cbor:"2,keyasint"` // calls without an answer
 	Deferred int               `cbor:"3,keyasint"` // calls that it has not answered
 	Junk     int               `cbor:"4,keyasint"` // keys of messages that failed
-	Sent     map[string]uint64 `cbor:"5,keyasint"` // last letter, by receiver
-	Got      map[string]uint64 `cbor:"6,keyasint"` // last letter, by sender
+	Sent     map[string]uint64 `cbor:"5,keyasint"` // last letter, by receiver in text
+	Got      map[string]uint64 `cbor:"6,keyasint"` // last letter, by sender in text
 	Letters  uint64            `cbor:"7,keyasint"`
 	Joint    uint64            `cbor:"8,keyasint"`
 }
@@ -121,7 +121,7 @@ func (courier) Query(v atoll.View, _ atoll.Question) ([]byte, error) {
 	r := courierReport{Sent: map[string]uint64{}, Got: map[string]uint64{}}
 	it := v.State().Iter(nil, nil)
 	for ok := it.SeekGE(nil); ok; ok = it.Next() {
-		id := string(it.Key()[1:])
+		id := atoll.Principal(it.Key()[1:]).String()
 		switch string(it.Key()[:1]) {
 		case keySent:
 			r.Sent[id] = binary.BigEndian.Uint64(it.Value())

@@ -339,9 +339,9 @@ func (w *world) checkCouriers() {
 		}
 	}
 	for from, r := range reports { // order does not matter: any is a finding
-		for to, sent := range r.Sent {
-			if other := reports[atoll.CanisterID(to)]; other != nil && other.Got[string(from)] != sent {
-				w.fail("courier %s sent %d letters, and one got %d", from, sent, other.Got[string(from)])
+		for to, other := range reports { // as above
+			if sent, got := r.Sent[to.String()], other.Got[from.String()]; sent != got {
+				w.fail("courier %s sent %d letters to courier %s, which got %d", from, sent, to, got)
 			}
 		}
 	}

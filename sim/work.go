@@ -323,7 +323,7 @@ func (c *client) post() {
 		default:
 			o := courierOrder{To: courierID(atoll.SubnetID(w.draw(len(w.sites))), w.draw(couriers)), Cycles: uint64(w.draw(5000))}
 			if n < 45 {
-				o.To = atoll.NewCanisterID(atoll.SubnetID(w.draw(len(w.sites))), 99) // nobody
+				o.To = atoll.NewCanisterID(atoll.SubnetID(w.draw(len(w.sites))), 999) // nobody
 			}
 			for range 1 + w.draw(4) {
 				o.Fates = append(o.Fates, fate(w.draw(int(fates))))
