@@ -128,6 +128,11 @@ const MaxWrites = 10_000
 type CommitRequest struct {
 	Targets []Target `cbor:"1,keyasint"`
 	Writes  []Write  `cbor:"2,keyasint"`
+	// Documents and Queries are what an optimistic transaction has read. They
+	// are checked on the state before the writes; if one would be read
+	// differently now, the commit is Aborted and changes nothing.
+	Documents []DocumentCheck `cbor:"3,keyasint,omitempty"`
+	Queries   []QueryCheck    `cbor:"4,keyasint,omitempty"`
 }
 
 // WriteResult is what became of one write.
