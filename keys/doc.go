@@ -11,6 +11,7 @@
 //	0x04  queues of letters between canisters               (package subnet)
 //	0x05  streams of letters to other subnets               (package subnet)
 //	0x06  the canisters' private state                      (package subnet)
+//	0x07  snapshots of canisters                            (package subnet)
 //	0x10  range families: documents and all that moves with them
 //
 // Only the last is laid out here. This is version 1 of the layout; numbers are

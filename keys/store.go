@@ -14,6 +14,7 @@ const (
 	SpaceQueues    = 0x04
 	SpaceStreams   = 0x05
 	SpacePrivate   = 0x06
+	SpaceSnapshots = 0x07
 	SpaceRanges    = 0x10
 )
 

@@ -22,10 +22,12 @@
 //	0x03 0x00 id                       canister: its record
 //	0x03 0x01 id call                  a call that it made and that is open
 //	0x03 0x02 id call                  a call that it was asked and has deferred
+//	0x03 0x03 id number                a snapshot of its own keys: Snapshot
 //	0x04 id number                     a letter that waits for it
 //	0x05 0x00 subnet                   Stream: the ends of the stream to and from a subnet
 //	0x05 0x01 subnet number            a letter on its way to a subnet
 //	0x06 id key                        the canister's own keys
+//	0x07 id number key                 a snapshot's copy of them
 //	0x10 ...                           range families (package keys)
 //
 // An id is one byte of length and its bytes; numbers are big-endian, 8 bytes,

@@ -571,3 +571,94 @@ func TestAuditNoticesDamage(t *testing.T) {
 	}
 	w.mustAudit()
 }
+
+// TestRepliesHaveRoom keeps a canister's queue full of requests, at every turn
+// of the order in which queues are served: the reply that it waits for is taken
+// all the same.
+func TestRepliesHaveRoom(t *testing.T) {
+	for turn := range 6 {
+		w := newWorld(t, subnet.Config{}, 5)
+		for range turn {
+			w.run(atoll.Block{})
+		}
+		flood := func(n int) order {
+			o := order{Then: &order{Add: 1}}
+			for range n {
+				o.Call = append(o.Call, can(1))
+			}
+			return o
+		}
+		fill := flood(100)
+		w.send(flood(subnet.MaxQueued), can(3))
+		// In the next block but one, the callee answers while the helper
+		// fills the queue up, before it or behind it.
+		out := w.run(atoll.Block{Messages: []atoll.Message{
+			w.message(order{Call: []atoll.CanisterID{can(2)}, Then: &order{}, Defer: true}, can(1)),
+			w.message(order{Call: []atoll.CanisterID{can(5)}, Then: &fill}, can(4)),
+		}}).Outcomes
+		want := w.id - 1
+		full := false
+		for w.m.Pending() {
+			out = append(out, w.run(atoll.Block{}).Outcomes...)
+			infos, err := subnet.Canisters(w.store, "", 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			full = full || infos[0].Queued >= subnet.MaxQueued-64
+		}
+		answered := false
+		for _, o := range out {
+			answered = answered || o.ID == (atoll.RequestID{want})
+		}
+		if !answered || !full {
+			t.Errorf("turn %d: answered %v, the queue was full %v", turn, answered, full)
+		}
+		w.mustAudit()
+	}
+}
+
+func TestCanisterSnapshots(t *testing.T) {
+	w := newWorld(t, subnet.Config{}, 1)
+	manage := func(method string, payload any) atoll.Outcome {
+		t.Helper()
+		res := w.run(atoll.Block{Messages: []atoll.Message{{ID: atoll.RequestID{99}, To: []atoll.CanisterID{atoll.Management}, Method: method, Payload: wire.Marshal(payload)}}})
+		w.mustAudit()
+		return res.Outcomes[0]
+	}
+	w.send(order{Add: 1, Note: 1}, can(1))
+	var first subnet.Snapshot
+	out := manage(subnet.MethodTakeSnapshot, subnet.Managed{Canister: can(1)})
+	if out.Err != nil || wire.Unmarshal(out.Payload, &first) != nil || first.Keys != 2 || first.Number != 1 {
+		t.Fatalf("take: %+v, %+v", out, first)
+	}
+	w.send(order{Add: 5, Note: 2, Call: []atoll.CanisterID{can(7)}, Then: &order{}}, can(1))
+	w.settle() // which leaves a third key
+	if out := manage(subnet.MethodLoadSnapshot, subnet.SnapshotRequest{Canister: can(1), Number: 1}); out.Err != nil {
+		t.Fatal(out.Err)
+	}
+	if n, log := w.count(can(1)), string(w.get(can(1), "log")); n != 1 || log != "1 " || w.get(can(1), "r"+string([]byte{0, 0, 0, 0, 0, 0, 0, 1})) != nil {
+		t.Errorf("after loading: %d, %q", n, log)
+	}
+	for range subnet.MaxSnapshots - 1 {
+		if out := manage(subnet.MethodTakeSnapshot, subnet.Managed{Canister: can(1)}); out.Err != nil {
+			t.Fatal(out.Err)
+		}
+	}
+	if out := manage(subnet.MethodTakeSnapshot, subnet.Managed{Canister: can(1)}); atoll.KindOf(out.Err) != atoll.ResourceExhausted {
+		t.Errorf("over the limit: %v", out.Err)
+	}
+	if out := manage(subnet.MethodDeleteSnapshot, subnet.SnapshotRequest{Canister: can(1), Number: 1}); out.Err != nil {
+		t.Fatal(out.Err)
+	}
+	if out := manage(subnet.MethodLoadSnapshot, subnet.SnapshotRequest{Canister: can(1), Number: 1}); atoll.KindOf(out.Err) != atoll.NotFound {
+		t.Errorf("a deleted snapshot: %v", out.Err)
+	}
+	var all []subnet.Snapshot
+	if out := manage(subnet.MethodListSnapshots, subnet.Managed{Canister: can(1)}); out.Err != nil || wire.Unmarshal(out.Payload, &all) != nil || len(all) != subnet.MaxSnapshots-1 || all[0].Number != 2 {
+		t.Errorf("list: %+v, %+v", out, all)
+	}
+	m := atoll.Message{From: atoll.Anonymous, To: []atoll.CanisterID{atoll.Management}, Method: subnet.MethodTakeSnapshot, Payload: wire.Marshal(subnet.Managed{Canister: can(1)})}
+	if res := w.run(atoll.Block{Messages: []atoll.Message{m}}); atoll.KindOf(res.Outcomes[0].Err) != atoll.PermissionDenied {
+		t.Errorf("a stranger took a snapshot: %v", res.Outcomes[0].Err)
+	}
+}

@@ -80,7 +80,8 @@ func managed(t *turn) (atoll.CanisterID, bool) {
 		payload, method = t.message.Payload, t.message.Method
 	}
 	switch method {
-	case MethodSettings, MethodStatus, MethodDeposit, MethodMint:
+	case MethodSettings, MethodStatus, MethodDeposit, MethodMint,
+		MethodTakeSnapshot, MethodLoadSnapshot, MethodListSnapshots, MethodDeleteSnapshot:
 		var m Managed
 		if wire.Unmarshal(payload, &m) == nil && m.Canister != atoll.Management {
 			return m.Canister, true
@@ -108,7 +109,8 @@ func (ln *lane) manage(t *turn, in atoll.Input) ([]byte, error) {
 			return nil, atoll.Errorf(atoll.PermissionDenied, "%s is for the node itself", in.Method)
 		}
 		return nil, ln.govern(t, in)
-	case MethodSettings, MethodStatus, MethodDeposit:
+	case MethodSettings, MethodStatus, MethodDeposit,
+		MethodTakeSnapshot, MethodLoadSnapshot, MethodListSnapshots, MethodDeleteSnapshot:
 	default:
 		return nil, atoll.Errorf(atoll.Unimplemented, "the management canister has no method %q", in.Method)
 	}
@@ -127,18 +129,26 @@ func (ln *lane) manage(t *turn, in atoll.Input) ([]byte, error) {
 	if in.Cycles != 0 {
 		return nil, atoll.Errorf(atoll.Invalid, "%s takes no cycles", in.Method)
 	}
-	if in.Method == MethodStatus {
+	switch in.Method {
+	case MethodStatus:
 		return wire.Marshal(a.c.info()), nil
+	case MethodSettings:
+		return nil, a.configure(in.Payload)
 	}
+	return ln.snapshot(t, a, in)
+}
+
+// configure replaces the canister's controllers.
+func (a *actor) configure(payload []byte) error {
 	var r SettingsRequest
-	if err := wire.Unmarshal(in.Payload, &r); err != nil {
-		return nil, err
+	if err := wire.Unmarshal(payload, &r); err != nil {
+		return err
 	}
 	if err := checkControllers(r.Controllers); err != nil {
-		return nil, err
+		return err
 	}
 	a.c.Controllers = r.Controllers
-	return nil, nil
+	return nil
 }
 
 func checkControllers(cs []atoll.Principal) error {
