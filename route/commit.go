@@ -16,6 +16,20 @@ import (
 // the same id again. Every other error means that nothing was changed. Writes
 // to ranges of several subnets are refused with Unimplemented.
 func (r *Router) Commit(ctx context.Context, db atoll.Database, writes []shard.Write, id atoll.RequestID, who Caller) (shard.CommitReply, error) {
+	return r.CommitIf(ctx, db, writes, Reads{}, id, who)
+}
+
+// Reads are what a transaction has read, for its commit to check.
+type Reads struct {
+	Documents []shard.DocumentCheck
+	Queries   []shard.QueryCheck // normalised
+}
+
+// CommitIf is Commit on the condition that all of reads would still be read as
+// they were; if not, it fails with Aborted and changes nothing. What was read
+// must lie where one commit can write; a query over several ranges is refused
+// with Unimplemented.
+func (r *Router) CommitIf(ctx context.Context, db atoll.Database, writes []shard.Write, reads Reads, id atoll.RequestID, who Caller) (shard.CommitReply, error) {
 	var reply shard.CommitReply
 	if len(writes) == 0 {
 		return reply, atoll.Errorf(atoll.Invalid, "a commit needs at least one write")
@@ -26,7 +40,7 @@ func (r *Router) Commit(ctx context.Context, db atoll.Database, writes []shard.W
 		if err != nil {
 			return reply, err
 		}
-		if m.To, m.Payload, err = t.address(writes); err != nil {
+		if m.To, m.Payload, err = t.address(writes, reads); err != nil {
 			return reply, err
 		}
 		b, err := r.update(ctx, m)
@@ -57,13 +71,24 @@ func moved(db atoll.Database) error {
 }
 
 // address says to which shards a commit goes, and what it says to them.
-func (t *table) address(writes []shard.Write) ([]atoll.CanisterID, []byte, error) {
+func (t *table) address(writes []shard.Write, reads Reads) ([]atoll.CanisterID, []byte, error) {
 	used := make([]bool, len(t.ranges))
 	for i := range writes {
 		used[t.of(writes[i].Path)] = true
 	}
+	for i := range reads.Documents {
+		used[t.of(reads.Documents[i].Path)] = true
+	}
+	for i := range reads.Queries {
+		first, last := t.within(span(&reads.Queries[i].Query))
+		if first < last {
+			return nil, nil, atoll.Errorf(atoll.Unimplemented,
+				"a query of the transaction lies in several ranges, which one commit cannot check yet: query less, or read documents by name")
+		}
+		used[first] = true
+	}
 	var to []atoll.CanisterID
-	req := shard.CommitRequest{Writes: writes}
+	req := shard.CommitRequest{Writes: writes, Documents: reads.Documents, Queries: reads.Queries}
 	var subnet atoll.SubnetID
 	for i := range t.ranges {
 		if !used[i] {
