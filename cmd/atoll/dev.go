@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -23,6 +24,7 @@ import (
 	"atoll/gateway/admin"
 	"atoll/gateway/firestore"
 	"atoll/gateway/front"
+	"atoll/gateway/rest"
 	"atoll/host"
 )
 
@@ -40,6 +42,7 @@ const (
 type devFlags struct {
 	listen, data, cache, minFree string
 	subnets                      int
+	allowOrigins                 []string
 	retention                    time.Duration
 	logLevel                     string
 	logJSON                      bool
@@ -55,10 +58,13 @@ directory: what it acknowledged is there after a crash, a kill or a loss of powe
 
 It listens on loopback only, because everybody who reaches it may read and write
 everything. Tokens are believed as Firebase's emulators believe them. One port
-speaks gRPC for Firestore's clients, and HTTP for health (/healthz), metrics
-(/metrics), the viewers below /debug/ and the console; all but health need the
-link that is printed at the start, or the token in the file admin.token of the
-data directory.
+speaks gRPC and REST (/v1/projects/...) for Firestore's clients, and HTTP for
+health (/healthz), metrics (/metrics), the viewers below /debug/ and the console;
+all but health and data need the link that is printed at the start, or the token
+in the file admin.token of the data directory.
+
+Web pages of this machine may use the data over REST, those of other sites may
+not, unless --allow-origin names them.
 
 SIGINT and SIGTERM stop the node when the requests under way have ended.`,
 		Example: `  atoll dev
@@ -70,7 +76,7 @@ SIGINT and SIGTERM stop the node when the requests under way have ended.`,
 			if err != nil {
 				return err
 			}
-			return dev(cmd.Context(), cmd.OutOrStdout(), f.listen, opt)
+			return dev(cmd.Context(), cmd.OutOrStdout(), f.listen, f.origins(), opt)
 		},
 	}
 	fl := cmd.Flags()
@@ -81,6 +87,7 @@ SIGINT and SIGTERM stop the node when the requests under way have ended.`,
 	fl.StringVar(&f.minFree, "min-free", "256MiB", "free disk space, as a `size`, below which writes are refused")
 	fl.DurationVar(&f.retention, "retention", host.DefaultRetention.Versions, "`time` for which old versions of documents can be read")
 	fl.StringVar(&f.logLevel, "log-level", "info", "`level` from which messages are logged: debug, info, warn or error")
+	fl.StringSliceVar(&f.allowOrigins, "allow-origin", nil, "`origin` whose pages may use the data over REST, such as https://app.example.com; pages of this machine always may")
 	fl.BoolVar(&f.logJSON, "log-json", false, "log as JSON")
 	return cmd
 }
@@ -110,11 +117,23 @@ func (f *devFlags) options(stderr io.Writer) (host.Options, error) {
 		handler = slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level})
 	}
 	opt.Log = slog.New(handler)
+	if err := f.origins().Check(); err != nil {
+		return opt, usageError{"--allow-origin: " + atoll.AsError(err).Msg}
+	}
 	if f.data == "" {
 		return opt, usageError{"--data is empty"}
 	}
 	opt.Subnets, err = subnetsFor(f.data, f.subnets)
 	return opt, err
+}
+
+// origins says which pages may use the data, and under which names.
+func (f *devFlags) origins() rest.Origins {
+	o := rest.Origins{Allowed: f.allowOrigins}
+	if name, _, err := net.SplitHostPort(f.listen); err == nil { // listening fails if it is malformed
+		o.Hosts = []string{name}
+	}
+	return o
 }
 
 // subnetsFor returns how many subnets to run: those that the data has, or as
@@ -151,7 +170,7 @@ func countSubnets(dir string) (int, error) {
 }
 
 // dev serves until ctx ends.
-func dev(ctx context.Context, stdout io.Writer, listen string, opt host.Options) error {
+func dev(ctx context.Context, stdout io.Writer, listen string, origins rest.Origins, opt host.Options) error {
 	l, err := front.ListenLoopback(listen)
 	if err != nil {
 		return err
@@ -169,7 +188,7 @@ func dev(ctx context.Context, stdout io.Writer, listen string, opt host.Options)
 	if err != nil {
 		return startError(opt.Dir, err)
 	}
-	err = serve(ctx, stdout, l, h, opt)
+	err = serve(ctx, stdout, l, h, origins, opt)
 	if e := h.Close(); err == nil {
 		err = e
 	}
@@ -186,18 +205,27 @@ func startError(dir string, err error) error {
 }
 
 // serve opens the doors of a node until ctx ends.
-func serve(ctx context.Context, stdout io.Writer, l net.Listener, h *host.Host, opt host.Options) error {
+func serve(ctx context.Context, stdout io.Writer, l net.Listener, h *host.Host, origins rest.Origins, opt host.Options) error {
 	keys, err := admin.NewKeys(opt.Dir)
 	if err != nil {
 		return err
 	}
 	registry := prometheus.NewRegistry()
+	panicked := func(method string, cause any, stack []byte) {
+		opt.Log.Error("a request ended in a defect", "method", method, "cause", cause, "stack", string(stack))
+	}
 	documents := firestore.New(firestore.Options{
-		Router: h.Router, Auth: firestore.Auth{Dev: true}, Metrics: firestore.NewMetrics(registry),
-		Panicked: func(method string, cause any, stack []byte) {
-			opt.Log.Error("a request ended in a defect", "method", method, "cause", cause, "stack", string(stack))
-		},
+		Router: h.Router, Auth: firestore.Auth{Dev: true}, Metrics: firestore.NewMetrics(registry), Panicked: panicked,
 	})
+	local, err := rest.NewLocal(documents.Server(rest.LocalOptions()...))
+	if err != nil {
+		return err
+	}
+	defer local.Close()
+	web, err := rest.New(rest.Options{Service: local, Origins: origins, Metrics: rest.NewMetrics(registry), Panicked: panicked})
+	if err != nil {
+		return err
+	}
 	door, err := admin.New(admin.Options{
 		Source: h.Source(), Router: h.Router, Root: host.Root, Registry: registry, Keys: keys,
 		Address: l.Addr(), Console: console.Files(), Version: version,
@@ -206,7 +234,7 @@ func serve(ctx context.Context, stdout io.Writer, l net.Listener, h *host.Host, 
 		return err
 	}
 	f := front.New(front.Options{
-		Listener: l, HTTP: door, Log: opt.Log,
+		Listener: l, HTTP: split(web, door), Log: opt.Log,
 		GRPC: documents.Server(grpc.ConnectionTimeout(10 * time.Second)),
 	})
 	registerFront(registry, f)
@@ -227,6 +255,18 @@ func serve(ctx context.Context, stdout io.Writer, l net.Listener, h *host.Host, 
 	}
 	<-stopped
 	return nil
+}
+
+// split gives requests for data to one handler and all others to another. It
+// looks at the path as it was sent: a mux would clean it, and so change ids.
+func split(data, other http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest.Owns(r) {
+			data.ServeHTTP(w, r)
+			return
+		}
+		other.ServeHTTP(w, r)
+	})
 }
 
 func welcome(w io.Writer, address, dir, link string) {

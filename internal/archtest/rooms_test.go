@@ -51,6 +51,8 @@ var rooms = []room{
 	{"route", ". wire keys program/*", "", worldly},
 	{"gateway/firestore", ". value route program/shard",
 		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
+	{"gateway/rest", ".",
+		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
 	{"gateway/front", ".", "", worldly},
 	{"gateway/admin/plain", ". value", "", worldly},
 	{"gateway/admin/inspect", ". wire value keys log/local program/* gateway/admin/plain", "", worldly},
