@@ -29,12 +29,34 @@
 //	0x02 change feed   range uint64 | time uint64 | docKey
 //	0x03 requests      docKey of the first write | request id, 16 bytes
 //	0x04 transactions  reserved
-//	0x05 index         index id uint32 | values | docKey           live entries
-//	0x06 past index    index id uint32 | values | docKey | ...     reserved: ended entries
+//	0x05 index         index uint32 | entry                live entries
+//	0x06 past index    index uint32 | entry | end uint64   ended entries
 //
 // Integers are big-endian. Times are commit times: microseconds since the Unix
 // epoch, not negative. Bounds of ranges are docKeys, so that documents and
 // requests are split and moved by their bytes.
+//
+// # Index entries
+//
+// Entries are of version 1. Each ends with the docKey of its document, whose
+// length stands in the stored value, so that what lies before it need not be
+// decoded:
+//
+//	1   every field         collection, end | field | kind | value | docKey
+//	2   every document      collection's id as escaped bytes | docKey
+//	16  and on: composites  reserved
+//
+// A collection is its ids as in a docKey and 0x00. A field is each of its
+// names as 0x01 and escaped bytes, then 0x00. The kind is 0x01 for the field's
+// value, 0x02 for one element of its array. The value is what AppendIndexed
+// writes. So what a query over one collection finds by one value is contiguous
+// and in the order of names, and what it finds by a range of values is in the
+// order of values.
+//
+// An ended entry has the time at which it ended in its key, and the time from
+// which on it stood in its value: entries of one document and value never
+// overlap, so the first that ends after a time is the only one that can have
+// stood at that time.
 //
 // # Document keys
 //

@@ -53,6 +53,11 @@ func appendPath(dst []byte, p Placement, path atoll.Path) []byte {
 	if p == Spread {
 		dst = binary.BigEndian.AppendUint32(dst, Hash(path))
 	}
+	return appendIDs(dst, path)
+}
+
+// appendIDs appends the ids of a path.
+func appendIDs(dst []byte, path atoll.Path) []byte {
 	for i, rest := 0, string(path); rest != ""; i++ {
 		var id string
 		var more bool

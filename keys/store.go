@@ -28,7 +28,7 @@ const (
 	Requests     Space = 0x03
 	Transactions Space = 0x04 // reserved
 	Index        Space = 0x05
-	PastIndex    Space = 0x06 // reserved
+	PastIndex    Space = 0x06
 )
 
 // headLen is the length of what AppendHead writes.
@@ -174,9 +174,15 @@ func FeedSpan(family uint32, rng uint64, t atoll.Time, docKey []byte) (lo, hi []
 // WriteOnce reports whether a key is only ever set while it is absent, so that
 // whoever sets it need not look for an older value: versions and changes carry
 // the commit time in their keys, and no two commits of a document share one;
-// the result of a request is stored after a look that found none.
+// the result of a request is stored after a look that found none; a live index
+// entry is set when the document comes to have it, and an ended one holds its
+// end in the key.
 func WriteOnce(key []byte) bool {
-	return len(key) > headLen && key[0] == SpaceRanges && Space(key[5]) <= Requests
+	if len(key) <= headLen || key[0] != SpaceRanges {
+		return false
+	}
+	s := Space(key[5])
+	return s <= Requests || s == Index || s == PastIndex
 }
 
 // Split returns the length of a key without the time of a version: the part

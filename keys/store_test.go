@@ -164,6 +164,9 @@ func TestWriteOnce(t *testing.T) {
 	if !WriteOnce(Version(1, doc, 5)) || !WriteOnce(FeedKey(1, 2, 5, doc)) || !WriteOnce(RequestKey(1, doc, atoll.RequestID{})) {
 		t.Error("a version, change or result may be set twice")
 	}
+	if !WriteOnce(append(AppendIndexHead(nil, 1, Index, 1), doc...)) || !WriteOnce(PastEntry(append(AppendIndexHead(nil, 1, Index, 1), doc...), 5)) {
+		t.Error("an index entry may be set twice")
+	}
 	if WriteOnce(AppendHead(nil, 1, Transactions)) || WriteOnce([]byte{SpacePrivate, 1, 2, 3, 4, 1, 7}) || WriteOnce(nil) {
 		t.Error("a transaction record or a canister's own key may be set once alone")
 	}

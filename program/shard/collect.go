@@ -175,23 +175,60 @@ func (c *collection) forgetOlder(at FeedCursor, e entry) error {
 	from, to := versionSpan(c.d.Family, at.Key, at.Time)
 	it := c.ranges.Iter(from, to)
 	ok := it.SeekGE(from)
+	var newer version
+	var err error
 	if ok && bytes.Equal(it.Key(), from) {
-		ok = it.Next()
-	} else if err := c.removeEntry(at); err != nil {
-		return closeAfter(it, err)
+		newer, err = cloneVersion(it)
+		ok = err == nil && it.Next()
+	} else {
+		err = c.removeEntry(at)
 	}
-	for ; ok; ok = it.Next() {
+	for ; ok && err == nil; ok = it.Next() {
 		key := bytes.Clone(it.Key())
-		_, _, old, err := keys.ParseVersion(key)
-		if err != nil {
-			return closeAfter(it, damaged("key of a version", key))
+		var older version
+		if older, err = cloneVersion(it); err != nil {
+			break
+		}
+		if err = c.forgetEntries(at.Key, &older, &newer); err != nil {
+			break
 		}
 		c.remove(key)
-		if err := c.removeEntry(FeedCursor{old, at.Key}); err != nil {
-			return closeAfter(it, err)
-		}
+		err = c.removeEntry(FeedCursor{older.at, at.Key})
+		newer = older
+	}
+	if err != nil {
+		return closeAfter(it, err)
 	}
 	return it.Close()
+}
+
+// cloneVersion reads the version that an iterator stands on.
+func cloneVersion(it atoll.Iterator) (version, error) {
+	return readVersion(it.Key(), bytes.Clone(it.Value()))
+}
+
+// forgetEntries removes the index entries that ended when the newer of two
+// successive versions took the place of the older. Without a newer one, it has
+// been forgotten itself, and what ended before it with it.
+func (c *collection) forgetEntries(docKey []byte, older, newer *version) error {
+	if older.tombstone || newer.revision == 0 {
+		return nil
+	}
+	path, err := readPath(docKey)
+	if err != nil {
+		return err
+	}
+	change := change{path: path, key: docKey}
+	if change.old, err = older.fields(); err != nil {
+		return err
+	}
+	if change.new, err = newer.fields(); err != nil {
+		return err
+	}
+	for _, key := range change.reindex(c.d.Family).ended {
+		c.remove(keys.PastEntry(key, newer.at))
+	}
+	return nil
 }
 
 // forgetLatest removes an entry, and the last trace of a document that it

@@ -42,9 +42,9 @@ func TestCollectStepByStep(t *testing.T) {
 	s.must(t, 4, ifExists(Write{Op: OpVerify, Path: "c/b"}, true))
 	same(t, s.kept(), [3]int{4, 5, 4})
 
-	// At the horizon t2 the first version cannot be read; its entry stays for
-	// the result.
-	same(t, s.collect(t, CollectRequest{Versions: t2, Limit: 100}), CollectReply{Removed: 1})
+	// At the horizon t2 the first version cannot be read; its feed entry stays
+	// for the result. The index entry that ended with it goes.
+	same(t, s.collect(t, CollectRequest{Versions: t2, Limit: 100}), CollectReply{Removed: 2})
 	same(t, s.kept(), [3]int{3, 5, 4})
 	same(t, s.getAt(t, "c/a", t2).Revision, uint64(2))
 	changes, err := ask[FeedReply](s, shardA, MethodFeed, FeedRequest{Target: target1, Limit: 9})
@@ -63,8 +63,9 @@ func TestCollectStepByStep(t *testing.T) {
 	same(t, err, nil)
 	same(t, []atoll.Time{st.Horizon, st.Feed}, []atoll.Time{t2, 0})
 
-	// The tombstone is the latest change of c/a: it stays, and goes last.
-	same(t, s.collect(t, CollectRequest{Versions: t3, Limit: 100}), CollectReply{Removed: 2})
+	// The tombstone is the latest change of c/a: it stays, and goes last. Two
+	// index entries ended with it.
+	same(t, s.collect(t, CollectRequest{Versions: t3, Limit: 100}), CollectReply{Removed: 4})
 	same(t, s.kept(), [3]int{2, 2, 0})
 	same(t, s.collect(t, CollectRequest{Latest: t3, Limit: 100}), CollectReply{})
 	same(t, s.collect(t, CollectRequest{Versions: t3 + 1, Latest: s.now, Limit: 100}), CollectReply{Removed: 3})

@@ -56,9 +56,11 @@ func (p Program) commit(ctxs []atoll.Context, in atoll.Input) ([]byte, error) {
 		}
 		reply.Results[i] = result
 	}
+	if err := c.index(); err != nil {
+		return nil, err
+	}
 	encoded := wire.Marshal(&reply)
-	c.store(in, encoded)
-	return encoded, nil
+	return encoded, c.store(in, encoded)
 }
 
 // join finds the range that each target names.
@@ -185,12 +187,28 @@ func (c *commitment) apply(e *edit) (WriteResult, error) {
 	return WriteResult{}, nil
 }
 
-// store writes the new versions, the feed and the result.
-func (c *commitment) store(in atoll.Input, reply []byte) {
+// index finds out what the changes do to the index.
+func (c *commitment) index() error {
+	for _, d := range c.docs {
+		if !d.differs() {
+			continue
+		}
+		if err := d.index(); err != nil {
+			return d.explain(err)
+		}
+	}
+	return nil
+}
+
+// store writes the new versions, the index, the feed and the result.
+func (c *commitment) store(in atoll.Input, reply []byte) error {
 	for i, d := range c.docs {
 		e := entry{changed: d.differs()}
 		if e.changed {
 			d.put(c.now)
+			if err := d.indexed.write(d.part.ranges, d.key, c.now); err != nil {
+				return err
+			}
 		}
 		if i == 0 && in.ID != (atoll.RequestID{}) {
 			e.request = in.ID
@@ -204,4 +222,5 @@ func (c *commitment) store(in atoll.Input, reply []byte) {
 			d.part.ranges.Set(key, appendEntry(nil, e))
 		}
 	}
+	return nil
 }

@@ -21,14 +21,23 @@
 //	    1 | flags | request id 16 bytes, if flag 2
 //	    flags: 1 this document changed; 2 this is the first document of a
 //	    commit, whose result stands under the id
+//	entry of the index, live or ended (package keys):
+//	    1 | time since which it stands 8 bytes | length of the docKey uvarint
 //	result of a commit (keys.RequestKey of the first write's document):
 //	    1 | commit time 8 bytes | length of the caller uvarint | caller | CommitReply
 //
-// Versions and entries are written once and never changed, only removed. An
-// entry with flag 2 alone is not a change: it only leads the collection of old
+// Versions, entries of the feed and entries of the index are written once and
+// never changed, only removed. An entry of the feed with flag 2 alone is not a change: it only leads the collection of old
 // results, which goes by time while the results are ordered by document, to the
 // result of a commit that did not change its first document. Nor is an entry a
 // change whose version is gone.
+//
+// A change of a document touches only the index entries in which its states
+// differ: those that the new one lacks end, which moves them to the space of
+// ended entries under the commit time, and those that the old one lacked begin.
+// So reads of now look at live entries alone, whatever the churn; reads of the
+// past merge both. The version that ends an entry takes it along when it makes
+// the older version forgotten.
 //
 // The shard's own keys (Context.State), their values in CBOR, but for the first:
 //

@@ -175,6 +175,9 @@ func someFields(t *rapid.T) value.Value {
 	case 1:
 		all = append(all, "m", fields("x", "1", "y", 2))
 	}
+	if n := rapid.IntRange(0, 5).Draw(t, "l"); n > 0 {
+		all = append(all, "l", value.Array([]value.Value{value.Int(1), value.Double(1), value.Int(2), value.Null()}[:n-1]...))
+	}
 	return fields(all...)
 }
 
@@ -384,6 +387,7 @@ func (m *machine) collect(t *rapid.T) {
 	}
 	if whole {
 		m.checkKept(t)
+		m.checkIndex(t, true)
 	}
 }
 
@@ -447,7 +451,7 @@ func (m *machine) divide(t *rapid.T) {
 	m.collectOne(t, fresh, CollectRequest{Versions: m.oracle.horizon.Versions, Latest: m.oracle.horizon.Latest, Limit: 1}, false)
 }
 
-// same compares all keys of the two subnets.
+// check compares all keys of the two subnets, and the index with the documents.
 func (m *machine) check(t *rapid.T) {
 	a, b := m.subnet.ranges.dump(), m.twin.ranges.dump()
 	equal := func(p, q pair) bool { return bytes.Equal(p.key, q.key) && bytes.Equal(p.value, q.value) }
@@ -459,6 +463,7 @@ func (m *machine) check(t *rapid.T) {
 			t.Fatalf("the same messages left shard %s another state", id)
 		}
 	}
+	m.checkIndex(t, false)
 }
 
 // TestAgainstOracle holds commits, reads of now and of the past, pages, feeds

@@ -5,13 +5,15 @@ import (
 	"fmt"
 
 	"atoll"
+	"atoll/value"
 )
 
 // Formats of the stored values, see the package comment.
 const (
-	versionFormat = 1
-	entryFormat   = 1
-	resultFormat  = 1
+	versionFormat  = 1
+	entryFormat    = 1
+	resultFormat   = 1
+	standingFormat = 1
 )
 
 const (
@@ -62,6 +64,19 @@ func parseVersion(at atoll.Time, b []byte) (version, error) {
 	v.created = atoll.Time(binary.BigEndian.Uint64(rest[n:]))
 	v.doc = rest[n+8:]
 	return v, nil
+}
+
+// fields returns the decoded document, nil of a tombstone. It fails with
+// DataLoss.
+func (v *version) fields() (*value.Value, error) {
+	if v.tombstone {
+		return nil, nil
+	}
+	fields, err := value.DecodeDocument(v.doc)
+	if err != nil {
+		return nil, damaged("document", v.doc)
+	}
+	return &fields, nil
 }
 
 // document returns v as readers see it; a tombstone has nothing but a path.

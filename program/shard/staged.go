@@ -24,6 +24,7 @@ type staged struct {
 	updated atoll.Time
 	changed bool // by this commit
 	deleted bool // by this commit, and not set again
+	indexed *reindex
 	// transforms counts the field transforms on this document.
 	transforms int
 }
@@ -115,7 +116,7 @@ func (d *staged) set(e *edit, now atoll.Time) (WriteResult, error) {
 		next = value.AppendDocument(nil, fields)
 		d.fields = &fields
 	} else {
-		d.fields = nil
+		d.fields = &e.fields
 	}
 	if !d.live {
 		d.live, d.deleted, d.created = true, false, now
@@ -146,6 +147,30 @@ func (d *staged) decoded() (value.Value, error) {
 func (d *staged) differs() bool {
 	wasLive := d.stored.revision > 0 && !d.stored.tombstone
 	return d.changed && (d.live || wasLive)
+}
+
+// index finds out what the commit does to the document's index entries. It
+// fails with Invalid if the document would have too many.
+func (d *staged) index() error {
+	c := change{path: d.path, key: d.key}
+	if d.stored.revision > 0 {
+		var err error
+		if c.old, err = d.stored.fields(); err != nil {
+			return err
+		}
+	}
+	if d.live {
+		fields, err := d.decoded()
+		if err != nil {
+			return err
+		}
+		if err := checkEntries(d.path, d.key, fields); err != nil {
+			return err
+		}
+		c.new = &fields
+	}
+	d.indexed = c.reindex(d.part.Family)
+	return nil
 }
 
 // put writes the new version.
