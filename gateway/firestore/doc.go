@@ -1,8 +1,9 @@
 // Package firestore is the door for Firestore's clients: it serves the gRPC
 // service google.firestore.v1.Firestore, turns each request into messages to
 // and questions of the shards that hold the documents (package route), and the
-// answers back into Firestore's. It has no state; what a client sees is what
-// the shards have on disk.
+// answers back into Firestore's. What a client sees is what the shards have on
+// disk. The only state here are the transactions under way: what they have read
+// is noted in memory, within limits, until their commit has it checked.
 //
 // It follows the public reference of google.firestore.v1 and, where that is
 // silent, what Google's clients expect: texts of errors, the encoding of

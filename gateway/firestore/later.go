@@ -1,42 +1,12 @@
 package firestore
 
-import (
-	"context"
-
-	"cloud.google.com/go/firestore/apiv1/firestorepb"
-	"google.golang.org/protobuf/types/known/emptypb"
-)
+import "cloud.google.com/go/firestore/apiv1/firestorepb"
 
 // Releases that bring what is not there yet.
 const (
-	releaseQueries = "0.2" // queries, aggregations, transactions
-	releaseListen  = "0.4" // live updates and the stream of writes
+	releaseLists  = "0.3" // lists in another order, or of all collections
+	releaseListen = "0.4" // live updates and the stream of writes
 )
-
-// BeginTransaction is refused for now.
-func (s *Service) BeginTransaction(context.Context, *firestorepb.BeginTransactionRequest) (*firestorepb.BeginTransactionResponse, error) {
-	return nil, unsupported("BeginTransaction", releaseQueries)
-}
-
-// Rollback is refused for now.
-func (s *Service) Rollback(context.Context, *firestorepb.RollbackRequest) (*emptypb.Empty, error) {
-	return nil, unsupported("Rollback", releaseQueries)
-}
-
-// RunQuery is refused for now.
-func (s *Service) RunQuery(*firestorepb.RunQueryRequest, firestorepb.Firestore_RunQueryServer) error {
-	return unsupported("RunQuery", releaseQueries)
-}
-
-// RunAggregationQuery is refused for now.
-func (s *Service) RunAggregationQuery(*firestorepb.RunAggregationQueryRequest, firestorepb.Firestore_RunAggregationQueryServer) error {
-	return unsupported("RunAggregationQuery", releaseQueries)
-}
-
-// PartitionQuery is refused for now.
-func (s *Service) PartitionQuery(context.Context, *firestorepb.PartitionQueryRequest) (*firestorepb.PartitionQueryResponse, error) {
-	return nil, unsupported("PartitionQuery", releaseQueries)
-}
 
 // Write is refused for now.
 func (s *Service) Write(firestorepb.Firestore_WriteServer) error {

@@ -15,6 +15,9 @@ type Metrics struct {
 	writes   prometheus.Counter
 	refused  *prometheus.CounterVec // by limit
 	panics   prometheus.Counter
+
+	transactions prometheus.Gauge       // kept now
+	ended        *prometheus.CounterVec // by outcome
 }
 
 // NewMetrics registers the door's metrics under the prefix atoll_firestore_;
@@ -35,8 +38,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		refused: prometheus.NewCounterVec(opts("refused_total", "Requests refused at a limit of the door."), []string{"limit"}),
 		panics:  prometheus.NewCounter(opts("panics_total", "Requests ended by a defect of the door.")),
 	}
+	m.transactions = prometheus.NewGauge(prometheus.GaugeOpts(opts("transactions", "Transactions kept in memory.")))
+	m.ended = prometheus.NewCounterVec(opts("transactions_ended_total", "Transactions ended, by outcome."), []string{"outcome"})
 	if reg != nil {
-		reg.MustRegister(m.requests, m.seconds, m.reads, m.writes, m.refused, m.panics)
+		reg.MustRegister(m.requests, m.seconds, m.reads, m.writes, m.refused, m.panics, m.transactions, m.ended)
 	}
 	return m
 }

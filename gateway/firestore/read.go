@@ -30,24 +30,9 @@ func readTime(t *timestamppb.Timestamp) (atoll.Time, error) {
 	return at, nil
 }
 
-// noTransaction refuses reads and commits in transactions.
-func noTransaction(id []byte) error {
-	if len(id) > 0 {
-		return unsupported("a transaction", releaseQueries)
-	}
-	return nil
-}
-
 // GetDocument returns one document.
 func (s *Service) GetDocument(ctx context.Context, req *firestorepb.GetDocumentRequest) (*firestorepb.Document, error) {
 	db, path, err := parseDocument(req.GetName())
-	if err != nil {
-		return nil, err
-	}
-	if err := noTransaction(req.GetTransaction()); err != nil {
-		return nil, err
-	}
-	at, err := readTime(req.GetReadTime())
 	if err != nil {
 		return nil, err
 	}
@@ -55,11 +40,19 @@ func (s *Service) GetDocument(ctx context.Context, req *firestorepb.GetDocumentR
 	if err != nil {
 		return nil, err
 	}
-	reply, err := s.router.Get(ctx, db, []atoll.Path{path}, at, callerOf(ctx))
+	within, err := s.begin(ctx, db, req.GetTransaction(), nil, req.GetReadTime())
+	if err != nil {
+		return nil, err
+	}
+	defer within.end()
+	reply, err := s.router.Get(ctx, db, []atoll.Path{path}, within.at, callerOf(ctx))
 	if err != nil {
 		return nil, err
 	}
 	d := &reply.Documents[0]
+	if err := within.recordDocument(d); err != nil {
+		return nil, err
+	}
 	if d.Doc == nil {
 		return nil, atoll.Errorf(atoll.NotFound, "Document %q not found.", req.GetName())
 	}
@@ -75,16 +68,6 @@ func (s *Service) BatchGetDocuments(req *firestorepb.BatchGetDocumentsRequest, o
 	if err != nil {
 		return err
 	}
-	if err := noTransaction(req.GetTransaction()); err != nil {
-		return err
-	}
-	if req.GetNewTransaction() != nil {
-		return unsupported("new_transaction", releaseQueries)
-	}
-	at, err := readTime(req.GetReadTime())
-	if err != nil {
-		return err
-	}
 	view, err := newReading(db, req.GetMask())
 	if err != nil {
 		return err
@@ -93,8 +76,21 @@ func (s *Service) BatchGetDocuments(req *firestorepb.BatchGetDocumentsRequest, o
 	if err != nil {
 		return err
 	}
-	return s.router.Each(ctx, db, paths, at, callerOf(ctx), func(at atoll.Time, _ int, d *shard.Document) error {
+	within, err := s.begin(ctx, db, req.GetTransaction(), req.GetNewTransaction(), req.GetReadTime())
+	if err != nil {
+		return err
+	}
+	defer within.end()
+	if len(within.newID) > 0 {
+		if err := out.Send(&firestorepb.BatchGetDocumentsResponse{Transaction: within.newID}); err != nil {
+			return err
+		}
+	}
+	return s.router.Each(ctx, db, paths, within.at, callerOf(ctx), func(at atoll.Time, _ int, d *shard.Document) error {
 		s.metrics.reads.Inc()
+		if err := within.recordDocument(d); err != nil {
+			return err
+		}
 		reply := &firestorepb.BatchGetDocumentsResponse{ReadTime: timestamp(at)}
 		if d.Doc == nil {
 			reply.Result = &firestorepb.BatchGetDocumentsResponse_Missing{Missing: view.names.of(d.Path)}
@@ -138,7 +134,7 @@ func checkOrder(orderBy string) error {
 	if len(words) == 0 || len(words) == 1 && words[0] == "__name__" {
 		return nil
 	}
-	return unsupported("order_by other than __name__", releaseQueries)
+	return unsupported("order_by other than __name__", releaseLists)
 }
 
 // ListDocuments returns a page of a collection's documents in the order of
@@ -148,11 +144,11 @@ func (s *Service) ListDocuments(ctx context.Context, req *firestorepb.ListDocume
 	if err != nil {
 		return nil, err
 	}
-	if err := noTransaction(req.GetTransaction()); err != nil {
-		return nil, err
+	if len(req.GetTransaction()) > 0 {
+		return nil, unsupported("a list in a transaction", releaseLists)
 	}
 	if req.GetCollectionId() == "" {
-		return nil, unsupported("listing without collection_id", releaseQueries)
+		return nil, unsupported("listing without collection_id", releaseLists)
 	}
 	list := shard.ListRequest{Missing: req.GetShowMissing()}
 	if list.Collection, err = collection(parent, req.GetCollectionId()); err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"atoll"
 	"atoll/program/shard"
+	"atoll/query"
 	"atoll/route"
 	"atoll/value"
 )
@@ -28,6 +29,9 @@ type Router interface {
 	Each(ctx context.Context, db atoll.Database, paths []atoll.Path, at atoll.Time, who route.Caller, found func(at atoll.Time, i int, d *shard.Document) error) error
 	List(ctx context.Context, db atoll.Database, req shard.ListRequest, who route.Caller) (shard.ListReply, error)
 	Collections(ctx context.Context, db atoll.Database, req shard.CollectionsRequest, who route.Caller) (shard.CollectionsReply, error)
+	CommitIf(ctx context.Context, db atoll.Database, writes []shard.Write, reads route.Reads, id atoll.RequestID, who route.Caller) (shard.CommitReply, error)
+	Query(ctx context.Context, db atoll.Database, q query.Query, o route.QueryOptions, who route.Caller, each func(at atoll.Time, found *shard.Found) error) (route.QueryResult, error)
+	Aggregate(ctx context.Context, db atoll.Database, q query.Query, figures []query.Aggregate, o route.QueryOptions, who route.Caller) (*query.Aggregator, route.QueryResult, error)
 }
 
 // Limits bound what one client can ask for. A zero field takes its default.
@@ -50,6 +54,17 @@ type Limits struct {
 	// Parallel is how many writes of one BatchWrite are under way at once.
 	// Default 32.
 	Parallel int
+	// Transactions is how many transactions may be under way. Default 10,000.
+	Transactions int
+	// TransactionReads is how many documents one transaction may read; a query
+	// counts by its length. Default 10,000.
+	TransactionReads int
+	// AllTransactionReads bounds what all of them together may have read.
+	// Default 500,000, which is about 100 MiB of notes.
+	AllTransactionReads int
+	// TransactionIdle ends a transaction that is not used for so long, and
+	// TransactionTotal any. Default 60 s and 270 s, as in Firestore.
+	TransactionIdle, TransactionTotal time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
@@ -63,11 +78,20 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Writes, 10_000)
 	or(&l.Documents, 10_000)
 	or(&l.Parallel, 32)
+	or(&l.Transactions, 10_000)
+	or(&l.TransactionReads, 10_000)
+	or(&l.AllTransactionReads, 500_000)
 	if l.Streams == 0 {
 		l.Streams = 250
 	}
 	if l.Deadline == 0 {
 		l.Deadline = 60 * time.Second
+	}
+	if l.TransactionIdle == 0 {
+		l.TransactionIdle = 60 * time.Second
+	}
+	if l.TransactionTotal == 0 {
+		l.TransactionTotal = 270 * time.Second
 	}
 	return l
 }
@@ -83,8 +107,8 @@ type Options struct {
 	Panicked func(method string, cause any, stack []byte)
 }
 
-// Service implements google.firestore.v1.Firestore. It has no state of its own
-// and is safe for concurrent use.
+// Service implements google.firestore.v1.Firestore. The only state of its own
+// are the transactions under way. It is safe for concurrent use.
 type Service struct {
 	firestorepb.UnimplementedFirestoreServer
 	router   Router
@@ -93,6 +117,8 @@ type Service struct {
 	metrics  *Metrics
 	clock    func() time.Time
 	panicked func(method string, cause any, stack []byte)
+
+	transactions *transactions
 }
 
 // New returns a Service.
@@ -109,10 +135,12 @@ func New(o Options) *Service {
 	if o.Panicked == nil {
 		o.Panicked = func(string, any, []byte) {}
 	}
-	return &Service{
+	s := &Service{
 		router: o.Router, auth: o.Auth, limits: o.Limits.withDefaults(),
 		metrics: o.Metrics, clock: o.Clock, panicked: o.Panicked,
 	}
+	s.transactions = newTransactions(&s.limits, s.metrics, s.clock)
+	return s
 }
 
 // Server returns a gRPC server that serves s and grpc.health.v1.Health, within

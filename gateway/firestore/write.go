@@ -30,9 +30,6 @@ func (s *Service) Commit(ctx context.Context, req *firestorepb.CommitRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := noTransaction(req.GetTransaction()); err != nil {
-		return nil, err
-	}
 	if err := s.checkWrites(req, len(req.GetWrites())); err != nil {
 		return nil, err
 	}
@@ -40,7 +37,7 @@ func (s *Service) Commit(ctx context.Context, req *firestorepb.CommitRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	if len(req.GetWrites()) == 0 { // which Firestore accepts
+	if len(req.GetWrites()) == 0 && len(req.GetTransaction()) == 0 { // which Firestore accepts
 		now, err := s.router.Get(ctx, db, nil, 0, callerOf(ctx))
 		return &firestorepb.CommitResponse{CommitTime: fromTime(now.Time)}, err
 	}
@@ -50,7 +47,12 @@ func (s *Service) Commit(ctx context.Context, req *firestorepb.CommitRequest) (*
 			return nil, err
 		}
 	}
-	reply, err := s.commit(ctx, db, writes, id)
+	var reply shard.CommitReply
+	if tx := req.GetTransaction(); len(tx) > 0 {
+		reply, err = s.commitIn(ctx, db, tx, writes, id)
+	} else {
+		reply, err = s.commit(ctx, db, writes, id)
+	}
 	if err != nil {
 		return nil, err
 	}
