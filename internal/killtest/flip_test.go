@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,9 @@ func readTree(fs vfs.FS, dir string) (tree, error) {
 		for _, n := range names {
 			rel := fs.PathJoin(below, n)
 			info, err := fs.Stat(fs.PathJoin(dir, rel))
+			if errors.Is(err, os.ErrNotExist) {
+				continue // an old file, which the store has just removed
+			}
 			if err != nil {
 				return err
 			}
@@ -44,6 +48,9 @@ func readTree(fs vfs.FS, dir string) (tree, error) {
 				continue
 			}
 			f, err := fs.Open(fs.PathJoin(dir, rel))
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			}
 			if err != nil {
 				return err
 			}
