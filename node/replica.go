@@ -33,6 +33,10 @@ type Config struct {
 	// be nil.
 	Mark    func(atoll.Height, atoll.Hash)
 	Planted planted.Set
+	// LogEntries and LogBytes bound the log; MaxLogEntries and MaxLogBytes
+	// if zero.
+	LogEntries int
+	LogBytes   uint64
 }
 
 // LeaseTime is how long, in microseconds, a replica without an exclusive store
@@ -49,9 +53,11 @@ const (
 type Replica struct {
 	cfg     Config
 	machine *subnet.Machine // of the driver
-	epoch   atoll.Epoch
-	first   bool // no block was appended in this epoch yet
-	genesis bool // the store was empty
+	// logTotal is the size of all records so far, of the driver.
+	logTotal uint64
+	epoch    atoll.Epoch
+	first    bool // no block was appended in this epoch yet
+	genesis  bool // the store was empty
 
 	mu       sync.Mutex // guards what follows; nothing else is locked under it
 	mail     mailbox
@@ -92,8 +98,22 @@ func OpenReplica(cfg Config) (*Replica, error) {
 	if cfg.Supports[1] == 0 {
 		cfg.Supports = [2]atoll.Semantics{subnet.MinSemantics, subnet.MaxSemantics}
 	}
+	if cfg.LogEntries == 0 {
+		cfg.LogEntries = MaxLogEntries
+	}
+	if cfg.LogBytes == 0 {
+		cfg.LogBytes = MaxLogBytes
+	}
+	var logTotal uint64
+	if h.Chain.Position > 0 {
+		e, err := local.Get(cfg.Store, h.Chain.Position)
+		if err != nil {
+			return nil, err
+		}
+		logTotal = e.Total
+	}
 	r := &Replica{
-		cfg: cfg, machine: m, epoch: h.Chain.Epoch + 1, first: true, genesis: h.Height == 0,
+		cfg: cfg, machine: m, logTotal: logTotal, epoch: h.Chain.Epoch + 1, first: true, genesis: h.Height == 0,
 		mail: newMailbox(), slices: map[atoll.SubnetID]atoll.Slice{}, pending: map[atoll.RequestID]*mail{},
 		last: h, floor: h.Reserved + 1, changed: make(chan struct{}), wake: func() {},
 	}
@@ -209,8 +229,10 @@ func (r *Replica) Propose() (*Block, error) {
 	if err != nil {
 		return nil, r.Fail(err)
 	}
-	local.Append(res.Batch, raw, res.Head)
-	r.truncate(res)
+	r.logTotal = local.Append(res.Batch, raw, res.Head, r.logTotal)
+	if err := r.truncate(res); err != nil {
+		return nil, r.Fail(err)
+	}
 	if !r.cfg.Exclusive && !r.cfg.Planted.Has(planted.StaleAppender) {
 		if err := r.stillOurs(); err != nil {
 			return nil, r.Fail(err)

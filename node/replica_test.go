@@ -421,3 +421,58 @@ func TestFailingSyncIsUnknown(t *testing.T) {
 		t.Errorf("reading a dead replica: %v", err)
 	}
 }
+
+// TestLogIsBounded writes more than the log may hold, in entries and in bytes:
+// it is cut, what is left leads to the state, and a restart goes on with it.
+func TestLogIsBounded(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		entries int
+		bytes   uint64
+	}{{"entries", 200, 1 << 30}, {"bytes", 1 << 20, 100_000}} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, 0)
+			b.cfg.LogEntries, b.cfg.LogBytes = tc.entries, tc.bytes
+			b.Close()
+			b.cfg.Store.Close()
+			b.open()
+			b.step()
+			for i := range 600 {
+				b.id++
+				b.sendID(atoll.RequestID{1, byte(i), byte(i >> 8)}, string(make([]byte, 400)))
+				b.step()
+				if i%100 == 99 {
+					b.Close()
+					b.cfg.Store.Close()
+					b.open()
+					b.step()
+				}
+			}
+			first, last, err := local.Bounds(b.cfg.Store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, size := 0, 0
+			for e, err := range local.Tail(b.cfg.Store, first) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				n++
+				size += len(e.Record)
+			}
+			if n != int(last-first)+1 || n > tc.entries+64 || uint64(size) > tc.bytes+64*1000 {
+				t.Errorf("%d entries of %d bytes, from %d to %d", n, size, first, last)
+			}
+			if n < 64 {
+				t.Errorf("only %d entries are left", n)
+			}
+			h, _, err := subnet.ReadHead(b.cfg.Store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := local.Check(b.cfg.Store, h); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -115,14 +115,31 @@ func (r *Replica) Query(to atoll.CanisterID, q atoll.Question) ([]byte, error) {
 	return subnet.Query(r.cfg.Subnet.Programs, s, s.Head, to, q)
 }
 
-// Log retention: a log longer than this is cut down to half of it.
-const MaxLogEntries = 1 << 17
+// Limits of the log. When it is over one of them, it is cut down to half of
+// both.
+const (
+	MaxLogEntries = 1 << 17
+	MaxLogBytes   = 1 << 30
+	// The log is measured once in so many blocks; meanwhile it can grow over
+	// its limit by that many times MaxBlockBytes.
+	logCheckEvery = 64
+)
 
 // truncate adds to a block's batch that old log entries are forgotten.
-func (r *Replica) truncate(res *subnet.Result) {
-	if p := res.Head.Chain.Position; p > MaxLogEntries && p%(MaxLogEntries/2) == 0 {
-		local.Truncate(res.Batch, p-MaxLogEntries/2)
+func (r *Replica) truncate(res *subnet.Result) error {
+	if res.Head.Chain.Position%logCheckEvery != 0 {
+		return nil
 	}
+	entries, bytes := r.cfg.LogEntries, r.cfg.LogBytes
+	over, err := local.Cut(r.cfg.Store, entries, bytes)
+	if err != nil || over == 0 {
+		return err
+	}
+	before, err := local.Cut(r.cfg.Store, entries/2, bytes/2)
+	if err == nil && before != 0 {
+		local.Truncate(res.Batch, before)
+	}
+	return err
 }
 
 // Close releases what the replica holds. Its driver must have stopped.

@@ -9,6 +9,7 @@ package local
 import (
 	"encoding/binary"
 	"iter"
+	"sort"
 
 	"atoll"
 	"atoll/keys"
@@ -21,6 +22,10 @@ type Entry struct {
 	Record []byte       `cbor:"1,keyasint"` // an encoded atoll.Record
 	Height atoll.Height `cbor:"2,keyasint"` // of the state after it
 	Digest atoll.Hash   `cbor:"3,keyasint"` // of the state after it
+	// Total is the size of all records so far, this one included, in bytes,
+	// also of those that are forgotten: the difference of two is the size of
+	// what lies between.
+	Total uint64 `cbor:"4,keyasint"`
 }
 
 func key(p atoll.Position) []byte {
@@ -28,8 +33,55 @@ func key(p atoll.Position) []byte {
 }
 
 // Append adds the record at a position to the batch that holds its state.
-func Append(b *atoll.Batch, record []byte, h subnet.Head) {
-	b.Set(key(h.Chain.Position), wire.Marshal(Entry{Record: record, Height: h.Height, Digest: h.Digest}))
+// before is the Total of the entry before; it returns the one of this.
+func Append(b *atoll.Batch, record []byte, h subnet.Head, before uint64) (total uint64) {
+	total = before + uint64(len(record))
+	b.Set(key(h.Chain.Position), wire.Marshal(Entry{Record: record, Height: h.Height, Digest: h.Digest, Total: total}))
+	return total
+}
+
+// Get returns the entry at a position. It fails with NotFound.
+func Get(r atoll.Reader, p atoll.Position) (Entry, error) {
+	raw, ok, err := r.Get(key(p))
+	if err != nil {
+		return Entry{}, err
+	}
+	if !ok {
+		return Entry{}, atoll.Errorf(atoll.NotFound, "the log has no position %d", p)
+	}
+	e, _, err := decode(key(p), raw)
+	return e, err
+}
+
+// Cut returns the position before which the log is to be forgotten so that at
+// most the given number of entries and bytes of records is left; 0 if it has no
+// more than that.
+func Cut(r atoll.Reader, entries int, bytes uint64) (atoll.Position, error) {
+	first, last, err := Bounds(r)
+	if err != nil || first == 0 {
+		return 0, err
+	}
+	end, err := Get(r, last)
+	if err != nil {
+		return 0, err
+	}
+	// The first position that may stay: totals grow with positions.
+	n := sort.Search(int(last-first), func(i int) bool {
+		p := first + atoll.Position(i)
+		if last-p >= atoll.Position(entries) {
+			return false
+		}
+		e, getErr := Get(r, p)
+		if getErr != nil {
+			err = getErr
+			return true
+		}
+		return end.Total-e.Total+uint64(len(e.Record)) <= bytes
+	})
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return first + atoll.Position(n), nil
 }
 
 // Truncate adds to a batch that the entries before a position are forgotten.
@@ -159,7 +211,7 @@ func Replay(r atoll.Reader, m *subnet.Machine, store atoll.Store, progress func(
 		if res.Head.Digest != e.Digest {
 			return atoll.Errorf(atoll.DataLoss, "executing block %d again gave digest %s; it was %s", e.Height, res.Head.Digest, e.Digest)
 		}
-		Append(res.Batch, e.Record, res.Head)
+		Append(res.Batch, e.Record, res.Head, e.Total-uint64(len(e.Record)))
 		if _, err := store.Apply(res.Batch); err != nil {
 			return err
 		}
