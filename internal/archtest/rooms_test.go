@@ -71,6 +71,7 @@ var rooms = []room{
 
 	// For tests; no room imports them in what it ships.
 	{"internal/archtest", "", "", worldly},
+	{"internal/clienttest", "", "", worldly},
 	{"internal/docstest", "", "", worldly},
 	{"internal/killtest", "", "", worldly},
 	{"internal/testtool", "", "", worldly},
