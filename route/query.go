@@ -15,7 +15,8 @@ const (
 	// each further one may have twice as many, up to shard.MaxPage. Whoever
 	// stops reading early has not caused much work.
 	firstPage = 100
-	// maxReplans is how often one query starts over because ranges move.
+	// maxReplans is how often one query starts over because ranges move, plus
+	// once for each range.
 	maxReplans = 3
 )
 
@@ -59,7 +60,7 @@ func (r *Router) Query(ctx context.Context, db atoll.Database, q query.Query, o 
 			return run.result, err
 		}
 		r.correct(t, err)
-		if replans == maxReplans {
+		if replans >= maxReplans+len(t.ranges) { // each may have to be learnt by itself
 			return run.result, moved(db)
 		}
 	}
@@ -270,7 +271,7 @@ func (r *Router) Aggregate(ctx context.Context, db atoll.Database, q query.Query
 			return sum, result, err
 		}
 		r.correct(t, err)
-		if replans == maxReplans {
+		if replans >= maxReplans+len(t.ranges) { // each may have to be learnt by itself
 			return nil, result, moved(db)
 		}
 	}

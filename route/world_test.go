@@ -313,6 +313,10 @@ func (w *world) shardQuery(to atoll.CanisterID, q atoll.Question) ([]byte, error
 		return wire.Marshal(reply), nil
 	case shard.MethodFeed:
 		return w.feed(to, q)
+	case shard.MethodQuery:
+		return w.find(to, q)
+	case shard.MethodAggregate:
+		return w.sumUp(to, q)
 	}
 	return nil, atoll.Errorf(atoll.Unimplemented, "no method %s", q.Method)
 }
