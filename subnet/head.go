@@ -9,8 +9,9 @@ import (
 )
 
 // HeadFormat is the version of the layout of the keys and values of a subnet's
-// store, in the package comments of subnet, keys and the programs.
-const HeadFormat = 1
+// store, in the package comments of subnet, keys and the programs. Format 1 had
+// no index entries: queries would miss its documents.
+const HeadFormat = 2
 
 // Head is where a subnet stands after a block. It is in the same batch as the
 // block's changes.
@@ -126,8 +127,12 @@ func ReadHead(r atoll.Reader) (h Head, ok bool, err error) {
 	if err := wire.Unmarshal(raw, &f); err != nil {
 		return Head{}, false, atoll.Errorf(atoll.DataLoss, "the head of the subnet's state is damaged: %v", err)
 	}
-	if f.Format != HeadFormat {
-		return Head{}, false, atoll.Errorf(atoll.FailedPrecondition, "the state has format %d; this version of Atoll reads format %d", f.Format, HeadFormat)
+	switch {
+	case f.Format == HeadFormat:
+	case f.Format < HeadFormat:
+		return Head{}, false, atoll.Errorf(atoll.FailedPrecondition, "the state has format %d, from before documents were indexed, and this version of Atoll reads format %d. Serve it with the version that wrote it, and copy the documents into a new data directory with any Firestore client", f.Format, HeadFormat)
+	default:
+		return Head{}, false, atoll.Errorf(atoll.FailedPrecondition, "the state has format %d, and this version of Atoll reads format %d; use the newer version that wrote it", f.Format, HeadFormat)
 	}
 	if err := wire.Unmarshal(raw, &h); err != nil {
 		return Head{}, false, atoll.Errorf(atoll.DataLoss, "the head of the subnet's state is damaged: %v", err)

@@ -27,11 +27,15 @@ import (
 //
 // That is done once for a format, before the release that brings it; from then
 // on the directory stays as it is, so that it stands for what people have.
-var writeFormat = flag.Bool("write-format", false, "write testdata/format-1 anew")
+var writeFormat = flag.Bool("write-format", false, "write the directory of today's format anew")
 
-const formatDir = "testdata/format-1"
+const (
+	formatDir = "testdata/format-2"
+	// earlierDir was left before documents were indexed.
+	earlierDir = "testdata/format-1"
+)
 
-// kept returns the documents in testdata/format-1: every type of value, names
+// kept returns the documents in formatDir: every type of value, names
 // that are hard to keep in order, two databases, a counter that was incremented.
 func kept() []*firestorepb.Document {
 	array := &firestorepb.Value{ValueType: &firestorepb.Value_ArrayValue{ArrayValue: &firestorepb.ArrayValue{Values: []*firestorepb.Value{
@@ -74,7 +78,7 @@ func TestUpgrade(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	dir := copyFormat(t)
+	dir := copyFormat(t, formatDir)
 	addr := freeAddress(t)
 	for range 2 { // as it was left, and as this atoll leaves it
 		p, err := start(ctx, t, dir, addr)
@@ -119,7 +123,7 @@ func TestUpgrade(t *testing.T) {
 // TestDowngrade opens a data directory of a later atoll: it is left alone, and
 // the user is told what to use.
 func TestDowngrade(t *testing.T) {
-	dir := copyFormat(t)
+	dir := copyFormat(t, formatDir)
 	line := "atoll store format 99, read by atoll 7.5 and newer"
 	crc := crc32.Checksum([]byte(line), crc32.MakeTable(crc32.Castagnoli))
 	if err := os.WriteFile(filepath.Join(dir, "subnet-0", "FORMAT"), fmt.Appendf(nil, "%s, crc %08x\n", line, crc), 0o644); err != nil {
@@ -129,15 +133,7 @@ func TestDowngrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := launch(t, dir, freeAddress(t))
-	select {
-	case <-p.exited:
-	case <-time.After(20 * time.Second):
-		t.Fatal("it runs on a format that it cannot know")
-	}
-	if p.err == nil || !strings.Contains(p.log.String(), "format 99") || !strings.Contains(p.log.String(), "use atoll 7.5 or newer") {
-		t.Errorf("it ended with %v and said %q", p.err, p.log)
-	}
+	endsSaying(t, dir, "format 99", "use atoll 7.5 or newer")
 	after, err := readTree(vfs.Default, dir)
 	if err != nil {
 		t.Fatal(err)
@@ -149,10 +145,32 @@ func TestDowngrade(t *testing.T) {
 	}
 }
 
-// copyFormat copies testdata/format-1, so that it stays as it is.
-func copyFormat(t testing.TB) string {
+// TestEarlierFormat opens a data directory whose documents have no index
+// entries: queries would miss them, so it is refused with the way forward.
+func TestEarlierFormat(t *testing.T) {
+	endsSaying(t, copyFormat(t, earlierDir), "format 1", "before documents were indexed", "into a new data directory")
+}
+
+// endsSaying launches the command on a directory and wants it to end, saying so.
+func endsSaying(t *testing.T, dir string, says ...string) {
 	t.Helper()
-	files, err := readTree(vfs.Default, formatDir)
+	p := launch(t, dir, freeAddress(t))
+	select {
+	case <-p.exited:
+	case <-time.After(20 * time.Second):
+		t.Fatal("it runs on a format that it cannot read")
+	}
+	for _, what := range says {
+		if p.err == nil || !strings.Contains(p.log.String(), what) {
+			t.Errorf("it ended with %v and said %q, without %q", p.err, p.log, what)
+		}
+	}
+}
+
+// copyFormat copies a kept directory, so that it stays as it is.
+func copyFormat(t testing.TB, kept string) string {
+	t.Helper()
+	files, err := readTree(vfs.Default, kept)
 	if err != nil {
 		t.Fatal(err)
 	}
