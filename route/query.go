@@ -110,6 +110,9 @@ func (run *queryRun) over(ctx context.Context, t *table) (err error) {
 			return err
 		}
 	}
+	if run.last == nil {
+		run.result.Skipped = 0 // starting over
+	}
 	if first == last && run.last == nil {
 		// The only range counts offset and limit itself.
 		s := &stream{run: run, d: &t.ranges[first], q: run.q, page: firstPage}
@@ -159,9 +162,6 @@ func (run *queryRun) merge(ctx context.Context, t *table, first, last int) error
 		streams = append(streams, &stream{run: run, d: &t.ranges[i], q: q, page: max(firstPage/(last-first+1), 1)})
 	}
 	begun := run.last
-	if begun == nil {
-		run.result.Skipped = 0 // starting over
-	}
 	for seen := 0; most == 0 || seen < most; seen++ {
 		s, err := least(ctx, streams)
 		if err != nil || s == nil {

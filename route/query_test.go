@@ -221,7 +221,10 @@ func TestQueryIsOneQuery(t *testing.T) {
 			rt.Fatalf("the result is %+v; want %d skipped", result, skipped)
 		}
 		figures, _, err := r.Aggregate(t.Context(), app, q, []query.Aggregate{{Op: query.Count}, {Op: query.Sum, Field: "n"}}, QueryOptions{}, user)
-		if err != nil || figures.Result()[0].Int() != int64(len(docs)) || figures.Result()[1].Int() != sum {
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if figures.Result()[0].Int() != int64(len(docs)) || figures.Result()[1].Int() != sum {
 			rt.Fatalf("summed up to %v, %v; want %d documents and %d", figures.Result(), err, len(docs), sum)
 		}
 	})
