@@ -22,7 +22,7 @@ const (
 	MaxOpenCalls    = 1000    // calls that one canister has made and that are not answered
 	MaxDeferred     = 10_000  // messages that one canister was asked and has not answered
 	MaxQueued       = 500     // requests that wait for one canister
-	MaxStream       = 100_000 // letters on their way to one subnet; more requests are refused
+	MaxStream       = 10_000  // letters on their way to one subnet; more requests are refused
 	MaxCanisters    = 100_000 // on one subnet
 	MaxLetterBytes  = 12 << 20
 	lettersPerTurn  = 64   // taken from one queue for a block

@@ -662,3 +662,56 @@ func TestCanisterSnapshots(t *testing.T) {
 		t.Errorf("a stranger took a snapshot: %v", res.Outcomes[0].Err)
 	}
 }
+
+// TestDeferredLimit leaves messages without an answer, as many as one canister
+// may have.
+func TestDeferredLimit(t *testing.T) {
+	w := newWorld(t, subnet.Config{}, 1)
+	refused := 0
+	for sent := 0; sent < subnet.MaxDeferred+100; {
+		var b atoll.Block
+		for ; len(b.Messages) < 1000 && sent < subnet.MaxDeferred+100; sent++ {
+			m := w.message(order{Defer: true}, can(1))
+			binary.BigEndian.PutUint32(m.ID[4:], uint32(sent))
+			b.Messages = append(b.Messages, m)
+		}
+		for _, o := range w.run(b).Outcomes {
+			if atoll.KindOf(o.Err) != atoll.ResourceExhausted {
+				t.Fatalf("%+v", o)
+			}
+			refused++
+		}
+	}
+	if refused != 100 {
+		t.Errorf("%d messages were refused, 100 are over the limit", refused)
+	}
+	w.mustAudit()
+}
+
+// TestStreamLimit sends letters to a subnet that never takes them.
+func TestStreamLimit(t *testing.T) {
+	const callers = subnet.MaxStream/subnet.MaxOpenCalls + 1
+	w := newWorld(t, subnet.Config{}, callers)
+	o := order{Then: &order{}}
+	for range subnet.MaxOpenCalls {
+		o.Call = append(o.Call, atoll.NewCanisterID(7, 1))
+	}
+	for i := range callers {
+		out := w.send(o, can(uint32(i+1))).Outcomes[0]
+		want := atoll.OK
+		if i == callers-1 {
+			want = atoll.ResourceExhausted
+		}
+		var err error
+		if out.Err != nil {
+			err = out.Err
+		}
+		if atoll.KindOf(err) != want {
+			t.Errorf("caller %d: %v, want %v", i, err, want)
+		}
+	}
+	w.mustAudit()
+	if w.count(can(callers)) != 0 {
+		t.Error("the refused message left something")
+	}
+}
