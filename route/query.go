@@ -260,9 +260,7 @@ func (r *Router) Aggregate(ctx context.Context, db atoll.Database, q query.Query
 			return nil, result, err
 		}
 		if result.Time == 0 {
-			if result.Time, err = r.spanning(ctx, t, first, last, who); err != nil {
-				return nil, result, err
-			}
+			result.Time, err = r.spanning(ctx, t, first, last, who)
 		}
 		for i := first; i <= last && err == nil && !sum.Full(); i++ {
 			err = r.aggregateRange(ctx, &t.ranges[i], q, figures, who, sum, &result)
