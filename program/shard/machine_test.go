@@ -165,8 +165,8 @@ func (m *machine) write(t *rapid.T, some []atoll.Path) Write {
 func someFields(t *rapid.T) value.Value {
 	var all []any
 	for _, name := range []string{"a", "b"} {
-		if n := rapid.IntRange(0, 3).Draw(t, name); n > 0 {
-			all = append(all, name, n)
+		if rapid.IntRange(0, 3).Draw(t, name) > 0 {
+			all = append(all, name, someValue(t))
 		}
 	}
 	switch rapid.IntRange(0, 3).Draw(t, "m") {
@@ -175,8 +175,8 @@ func someFields(t *rapid.T) value.Value {
 	case 1:
 		all = append(all, "m", fields("x", "1", "y", 2))
 	}
-	if n := rapid.IntRange(0, 5).Draw(t, "l"); n > 0 {
-		all = append(all, "l", value.Array([]value.Value{value.Int(1), value.Double(1), value.Int(2), value.Null()}[:n-1]...))
+	if rapid.Bool().Draw(t, "l") {
+		all = append(all, "l", someList(t))
 	}
 	return fields(all...)
 }
@@ -474,7 +474,7 @@ func TestAgainstOracle(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"commit": m.commit, "commit2": m.commit, "commit3": m.commit, "commit4": m.commit,
 			"get": m.get, "getTooOld": m.getTooOld, "list": m.list, "collections": m.collections,
-			"feed": m.feed, "rebuild": m.rebuild, "collect": m.collect, "divide": m.divide,
+			"query": m.query, "query2": m.query, "query3": m.query, "query4": m.query, "feed": m.feed, "rebuild": m.rebuild, "collect": m.collect, "divide": m.divide,
 			"": m.check,
 		})
 	})

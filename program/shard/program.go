@@ -46,7 +46,7 @@ func (p Program) UpdateJoint(ctxs []atoll.Context, in atoll.Input) ([]byte, erro
 	return p.commit(ctxs, in)
 }
 
-// Query answers get, list, collections, feed and status. Its errors:
+// Query answers get, list, collections, feed, query, aggregate and status. Its errors:
 // Unimplemented for another method, Invalid for a malformed request,
 // WrongRange for a range that is not the shard's, FailedPrecondition for a
 // time before the horizon, OutOfRange for one after what is durable.
@@ -60,6 +60,8 @@ func (p Program) Query(v atoll.View, q atoll.Question) ([]byte, error) {
 		return answer(v, q, collections)
 	case MethodFeed:
 		return answer(v, q, feed)
+	case MethodQuery:
+		return answer(v, q, find)
 	case MethodStatus:
 		s, err := status(v.State())
 		if err != nil {
