@@ -13,11 +13,15 @@ import (
 )
 
 // Auth tells who is calling. It never decides what a caller may do: that is
-// for the rules, in the shard.
+// for the rules, in the shard. As long as there are none, a Guard keeps out all
+// but the administrator.
 type Auth struct {
 	// Dev accepts what Firebase's emulators accept: "Bearer owner", unsigned
-	// tokens, and no token at all. Without it every request is refused.
+	// tokens, and no token at all.
 	Dev bool
+	// Guard decides in place of all this, for a node that strangers can reach.
+	// Without it and without Dev every request is refused.
+	Guard *Guard
 	// Clock tells whether a token has expired; time.Now if nil.
 	Clock func() time.Time
 }

@@ -147,6 +147,7 @@ func New(o Options) *Service {
 // s's limits. The caller adds transport options such as TLS, gives it
 // listeners and stops it.
 func (s *Service) Server(more ...grpc.ServerOption) *grpc.Server {
+	more = append(s.auth.interceptors(), more...)
 	g := grpc.NewServer(append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(s.limits.Message),
 		grpc.MaxConcurrentStreams(s.limits.Streams),
@@ -181,11 +182,7 @@ func (s *Service) enter(ctx context.Context, method string) (context.Context, co
 	if !strings.HasPrefix(method, servicePrefix) {
 		return ctx, func() {}, nil
 	}
-	var header string
-	if v := metadata.ValueFromIncomingContext(ctx, "authorization"); len(v) > 0 {
-		header = v[0]
-	}
-	who, err := s.auth.Caller(header)
+	who, err := s.auth.identify(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,6 +16,8 @@ type conn struct {
 	seen []byte // read, and not yet given to the server
 	once sync.Once
 	gone func() // called once, when it is closed
+
+	onlyHTTP2 bool // its client offers TLS's HTTP/2 and no HTTP/1.1
 }
 
 // sniff reads until it is clear whether the connection speaks gRPC.

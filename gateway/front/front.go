@@ -2,6 +2,7 @@ package front
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -25,12 +26,20 @@ type Options struct {
 	Listener net.Listener
 	GRPC     GRPC
 	HTTP     http.Handler
+	// Certificate, if there, has the port speak TLS (1.2 or later) and nothing
+	// else.
+	Certificate *Certificate
+	// GRPCOverHTTP serves those gRPC requests that reach the HTTP server, which
+	// happens over TLS when a client offers both HTTP/2 and HTTP/1.1. It must
+	// not be the server of GRPC, which could not be stopped then. Nil: they
+	// are given to HTTP.
+	GRPCOverHTTP http.Handler
 	// Connections is how many may be open at once; more are closed as soon as
 	// they are accepted. Default 10,000.
 	Connections int
-	// SniffTimeout is how long a connection may take until its first bytes
-	// tell what it speaks, and then until an HTTP request's headers are
-	// complete. Default 10 s.
+	// SniffTimeout is how long a connection may take until its first bytes, or
+	// its TLS handshake, tell what it speaks, and then until an HTTP request's
+	// headers are complete. Default 10 s.
 	SniffTimeout time.Duration
 	Log          *slog.Logger // slog.Default
 }
@@ -38,11 +47,14 @@ type Options struct {
 const (
 	maxHeaderBytes = 32 << 10
 	idleTimeout    = 2 * time.Minute
+	// streams is how many requests one connection of HTTP/2 may have under way.
+	streams = 250
 )
 
 // Front accepts connections and hands each to the server for it.
 type Front struct {
 	opt  Options
+	tls  *tls.Config // nil: plaintext
 	http *http.Server
 	grpc *queue // connections for the gRPC server
 	web  *queue // connections for the HTTP server
@@ -61,7 +73,7 @@ type Counts struct {
 	Open     int64 // connections
 	Accepted int64 // connections, the refused ones among them
 	Refused  int64 // at the limit
-	Silent   int64 // closed because they did not say what they speak
+	Silent   int64 // closed because they did not say what they speak, or failed at TLS
 	GRPC     int64 // handed to the gRPC server
 	HTTP     int64 // handed to the HTTP server
 }
@@ -77,12 +89,17 @@ func New(o Options) *Front {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Front{
+	handler := o.HTTP
+	if o.GRPCOverHTTP != nil {
+		handler = withGRPC(o.GRPCOverHTTP, o.HTTP)
+	}
+	f := &Front{
 		opt:  o,
 		grpc: newQueue(o.Listener.Addr()),
 		web:  newQueue(o.Listener.Addr()),
 		http: &http.Server{
-			Handler:           o.HTTP,
+			Handler:           handler,
+			HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streams},
 			ReadHeaderTimeout: o.SniffTimeout,
 			ReadTimeout:       time.Minute, // no request has a large body
 			IdleTimeout:       idleTimeout,
@@ -91,6 +108,10 @@ func New(o Options) *Front {
 		},
 		sniffing: map[net.Conn]struct{}{},
 	}
+	if o.Certificate != nil {
+		f.tls = tlsConfig(o.Certificate)
+	}
+	return f
 }
 
 // Counts returns the counts so far.
@@ -164,7 +185,15 @@ func (f *Front) take(raw net.Conn) {
 
 // hand gives a connection to the server for it.
 func (f *Front) hand(c *conn) {
-	isGRPC, err := c.sniff(time.Now().Add(f.opt.SniffTimeout))
+	deadline := time.Now().Add(f.opt.SniffTimeout)
+	var to net.Conn = c
+	var isGRPC bool
+	var err error
+	if f.tls == nil {
+		isGRPC, err = c.sniff(deadline)
+	} else {
+		to, isGRPC, err = f.handshake(c, deadline)
+	}
 	f.mu.Lock()
 	delete(f.sniffing, c)
 	f.mu.Unlock()
@@ -174,10 +203,10 @@ func (f *Front) hand(c *conn) {
 		c.Close()
 	case isGRPC:
 		f.counts.grpc.Add(1)
-		f.grpc.put(c)
+		f.grpc.put(to)
 	default:
 		f.counts.http.Add(1)
-		f.web.put(c)
+		f.web.put(to)
 	}
 }
 

@@ -21,16 +21,26 @@ func ListenLoopback(address string) (net.Listener, error) {
 	if err := checkLoopback(host); err != nil {
 		return nil, err
 	}
+	l, err := Listen(address)
+	if err != nil {
+		return nil, err
+	}
+	if tcp, ok := l.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+		l.Close()
+		return nil, notLoopback(host)
+	}
+	return l, nil
+}
+
+// Listen listens on host:port, without a host on every network of the machine.
+// It fails with Invalid, or with Unavailable if the address is in use.
+func Listen(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, atoll.Errorf(atoll.Unavailable, "%s is in use: another program, perhaps another atoll, listens there; stop it, or choose another address", address)
 	case err != nil:
 		return nil, atoll.Errorf(atoll.Invalid, "cannot listen on %s: %v", address, err)
-	}
-	if tcp, ok := l.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
-		l.Close()
-		return nil, notLoopback(host)
 	}
 	return l, nil
 }
