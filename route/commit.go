@@ -26,9 +26,9 @@ type Reads struct {
 }
 
 // CommitIf is Commit on the condition that all of reads would still be read as
-// they were; if not, it fails with Aborted and changes nothing. What was read
-// must lie where one commit can write; a query over several ranges is refused
-// with Unimplemented.
+// they were; if not, it fails with Aborted and changes nothing. It goes to all
+// ranges where something was read or could have been found, which must lie
+// where one commit can write.
 func (r *Router) CommitIf(ctx context.Context, db atoll.Database, writes []shard.Write, reads Reads, id atoll.RequestID, who Caller) (shard.CommitReply, error) {
 	var reply shard.CommitReply
 	if len(writes) == 0 {
@@ -81,11 +81,9 @@ func (t *table) address(writes []shard.Write, reads Reads) ([]atoll.CanisterID, 
 	}
 	for i := range reads.Queries {
 		first, last := t.within(span(&reads.Queries[i].Query))
-		if first < last {
-			return nil, nil, atoll.Errorf(atoll.Unimplemented,
-				"a query of the transaction lies in several ranges, which one commit cannot check yet: query less, or read documents by name")
+		for n := first; n <= last; n++ {
+			used[n] = true
 		}
-		used[first] = true
 	}
 	var to []atoll.CanisterID
 	req := shard.CommitRequest{Writes: writes, Documents: reads.Documents, Queries: reads.Queries}

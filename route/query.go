@@ -24,7 +24,7 @@ const (
 type QueryOptions struct {
 	At        atoll.Time // to read at; 0 is now: all that was acknowledged before the call
 	Explain   bool       // tell the plan in the stats
-	NamesOnly bool       // documents come without their fields
+	NamesOnly bool       // documents come as paths alone, without times and fields
 }
 
 // QueryResult is what is known of a query when its last document was handed

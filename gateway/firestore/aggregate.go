@@ -119,7 +119,6 @@ func (s *Service) aggregate(ctx context.Context, db atoll.Database, q *asked, fi
 	case !view.notes():
 		return s.router.Aggregate(ctx, db, q.Query, figures, o, callerOf(ctx))
 	}
-	o.NamesOnly = !sum.Reads()
 	record := view.recordQuery(&q.Query)
 	result, err := s.router.Query(ctx, db, q.Query, o, callerOf(ctx), func(_ atoll.Time, f *shard.Found) error {
 		record.add(f)

@@ -69,7 +69,7 @@ type queryReply struct {
 // run runs the query. If it is only to be explained, it reads one document at
 // most and sends none.
 func (r *queryReply) run(ctx context.Context, db atoll.Database, explain *firestorepb.ExplainOptions) (route.QueryResult, error) {
-	o := route.QueryOptions{At: r.view.at, Explain: explain != nil, NamesOnly: r.masked && len(r.paths) == 0}
+	o := route.QueryOptions{At: r.view.at, Explain: explain != nil}
 	switch {
 	case explain != nil && !explain.GetAnalyze():
 		q := r.q.Query
