@@ -29,7 +29,8 @@ type part struct {
 // CommitReply. Everything is decided before the first key is written, so that
 // an error leaves nothing behind. Errors: WrongRange; Invalid for what can
 // never succeed; NotFound, AlreadyExists and FailedPrecondition for the
-// preconditions; PermissionDenied for somebody else's request id.
+// preconditions; Aborted if what the transaction has read is not so any longer;
+// PermissionDenied for somebody else's request id.
 func (p Program) commit(ctxs []atoll.Context, in atoll.Input) ([]byte, error) {
 	var req CommitRequest
 	if err := wire.Unmarshal(in.Payload, &req); err != nil {
@@ -44,6 +45,9 @@ func (p Program) commit(ctxs []atoll.Context, in atoll.Input) ([]byte, error) {
 	}
 	if stored, ok, err := c.repeated(in); err != nil || ok {
 		return stored, err
+	}
+	if err := c.check(&req); err != nil {
+		return nil, err
 	}
 	if err := c.parse(); err != nil {
 		return nil, err

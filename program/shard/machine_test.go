@@ -474,7 +474,7 @@ func TestAgainstOracle(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"commit": m.commit, "commit2": m.commit, "commit3": m.commit, "commit4": m.commit,
 			"get": m.get, "getTooOld": m.getTooOld, "list": m.list, "collections": m.collections,
-			"query": m.query, "query2": m.query, "query3": m.query, "query4": m.query, "feed": m.feed, "rebuild": m.rebuild, "collect": m.collect, "divide": m.divide,
+			"query": m.query, "query2": m.query, "query3": m.query, "query4": m.query, "aggregate": m.aggregate, "nearest": m.nearest, "feed": m.feed, "rebuild": m.rebuild, "collect": m.collect, "divide": m.divide,
 			"": m.check,
 		})
 	})

@@ -68,6 +68,7 @@ func (s *search) meet(st *stream, t *term, fixed []lookup, names []span) {
 // filter has the documents looked at if the term asks for values of a field
 // that no entry tells of.
 func (st *stream) filter(t *term, led string) {
+	st.check = st.check || st.s.lacking
 	for i := range t.fields {
 		if f := &t.fields[i]; f.one == nil && f.field != led {
 			st.check = true

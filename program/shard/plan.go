@@ -11,13 +11,14 @@ import (
 
 // search is a query made ready to run over one range.
 type search struct {
-	d      *Descriptor
-	q      query.Query
-	p      *query.Prepared
-	order  ordering
-	bounds span // positions between the cursors
-	terms  []term
-	depth  int // ids of the documents' paths; 0: any number
+	d       *Descriptor
+	q       query.Query
+	p       *query.Prepared
+	order   ordering
+	bounds  span // positions between the cursors
+	terms   []term
+	lacking bool // order no longer names all fields that documents must have
+	depth   int  // ids of the documents' paths; 0: any number
 }
 
 // term is one conjunction of a query's filters, sorted by what an index can do

@@ -8,17 +8,20 @@ import (
 
 // Program is the shard program. It holds no state; one value serves every
 // shard.
-type Program struct{ planted planted.Set }
+type Program struct {
+	planted planted.Set
+	scan    int // keys that one page of a query may read
+}
 
 var _ atoll.JointProgram = Program{}
 
 // New returns the shard program.
-func New() Program { return Program{} }
+func New() Program { return Program{scan: MaxScan} }
 
 // NewPlanted returns the shard program with defects in it, for the simulator's
 // own tests. It knows SkipFeedEntry, ReadWrongTime, RequestForgotten and
 // HistoryTooShort.
-func NewPlanted(defects planted.Set) Program { return Program{defects} }
+func NewPlanted(defects planted.Set) Program { return Program{planted: defects, scan: MaxScan} }
 
 // Update executes commit, assign and collect. Its errors: Unimplemented for
 // another method, Invalid for a malformed request, those of the method else.
@@ -61,7 +64,9 @@ func (p Program) Query(v atoll.View, q atoll.Question) ([]byte, error) {
 	case MethodFeed:
 		return answer(v, q, feed)
 	case MethodQuery:
-		return answer(v, q, find)
+		return answer(v, q, p.find)
+	case MethodAggregate:
+		return answer(v, q, p.aggregate)
 	case MethodStatus:
 		s, err := status(v.State())
 		if err != nil {

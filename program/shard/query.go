@@ -41,7 +41,7 @@ func badToken() error {
 }
 
 // prepare reads what all questions about a query begin with.
-func prepare(v atoll.View, target Target, q query.Query, after []byte, at atoll.Time) (*search, *reading, pageToken, error) {
+func (p Program) prepare(v atoll.View, target Target, q query.Query, after []byte, at atoll.Time) (*search, *reading, pageToken, error) {
 	var token pageToken
 	d, err := resolve(v.State(), target, q.Parent)
 	if err != nil {
@@ -57,38 +57,40 @@ func prepare(v atoll.View, target Target, q query.Query, after []byte, at atoll.
 	if token.At, err = readTime(v, token.At); err != nil {
 		return nil, nil, token, err
 	}
-	r := &reading{ranges: v.Ranges(), d: d, at: token.At, past: token.At < v.Turn().Now, budget: MaxScan}
+	r := &reading{ranges: v.Ranges(), d: d, at: token.At, past: token.At < v.Turn().Now, budget: p.scan}
 	return s, r, token, nil
 }
 
 // find answers one page of a query.
-func find(v atoll.View, req *QueryRequest) (*QueryReply, error) {
+func (p Program) find(v atoll.View, req *QueryRequest) (*QueryReply, error) {
 	if req.Page < 1 || req.Page > MaxPage {
 		return nil, atoll.Errorf(atoll.Invalid, "the page size %d is not between 1 and %d", req.Page, MaxPage)
 	}
-	s, r, token, err := prepare(v, req.Target, req.Query, req.After, req.At)
+	s, r, token, err := p.prepare(v, req.Target, req.Query, req.After, req.At)
 	if err != nil {
 		return nil, err
 	}
-	p := &queryPage{req: req, s: s, token: token, reply: &QueryReply{Time: r.at}}
-	if p.fields, err = selected(&s.q); err != nil {
+	page := &queryPage{req: req, s: s, token: token, reply: &QueryReply{Time: r.at}}
+	if page.fields, err = selected(&s.q); err != nil {
 		return nil, err
 	}
-	if p.results, err = newResults(s, r, span{lo: token.Floor}); err != nil {
+	if page.results, err = newResults(s, r, span{lo: token.Floor}); err != nil {
 		return nil, err
 	}
 	if req.Explain {
-		p.reply.Stats.Plan = p.explain()
+		page.reply.Stats.Plan = page.explain()
 	}
-	err = p.fill()
-	if err := p.close(err); err != nil {
+	if s.q.Nearest != nil {
+		err = page.nearest()
+	} else {
+		err = page.fill()
+	}
+	if err := page.close(err); err != nil {
 		return nil, err
 	}
-	plan := p.reply.Stats.Plan
-	p.reply.Stats = r.stats
-	p.reply.Stats.Plan = plan
-	p.reply.Stats.Results = len(p.reply.Found)
-	return p.reply, nil
+	r.stats.Plan, page.reply.Stats = page.reply.Stats.Plan, r.stats
+	page.reply.Stats.Results = len(page.reply.Found)
+	return page.reply, nil
 }
 
 // selected returns the fields that are returned; nil means all.
@@ -154,9 +156,12 @@ func (p *queryPage) fill() error {
 }
 
 // stop ends the page: the next one begins at a position.
-func (p *queryPage) stop(floor []byte) {
-	p.token.Floor = floor
-	p.reply.Next = wire.Marshal(&p.token)
+func (p *queryPage) stop(floor []byte) { p.reply.Next = p.token.from(floor) }
+
+// from returns the place of a page that begins at a position.
+func (t pageToken) from(floor []byte) []byte {
+	t.Floor = floor
+	return wire.Marshal(&t)
 }
 
 // add puts a document on the page; full is true if there was no room for it.

@@ -19,7 +19,8 @@ type QueryRequest struct {
 	// MaxReplyBytes, or when MaxScan keys were read.
 	Page    int  `cbor:"5,keyasint"`
 	Explain bool `cbor:"6,keyasint,omitempty"` // the reply tells the plan
-	// NamesOnly returns documents without their fields.
+	// NamesOnly returns the documents' paths alone, and reads no documents if
+	// the index tells all.
 	NamesOnly bool `cbor:"7,keyasint,omitempty"`
 }
 
@@ -36,7 +37,14 @@ type Found struct {
 	Distance *float64 `cbor:"11,keyasint,omitempty"` // of a vector search
 }
 
-// QueryReply is one page. Without Next the result ends here.
+// QueryReply is one page. Without Next the result ends here; with it the next
+// page may be empty. Whoever asks several ranges asks them without offset and
+// for the sum of offset and limit, and merges by Found.Key.
+//
+// A page of a vector search holds the nearest of the documents that it came to
+// look at, at most Nearest.Limit, whatever Page, Offset and Limit say; whoever
+// asks merges pages and ranges by Found.Key. Documents for which MaxReplyBytes
+// left no room come as paths alone.
 type QueryReply struct {
 	Time    atoll.Time `cbor:"1,keyasint"`
 	Found   []Found    `cbor:"2,keyasint,omitempty"`
@@ -64,6 +72,7 @@ type AggregateRequest struct {
 	Aggregates []query.Aggregate `cbor:"3,keyasint"`
 	At         atoll.Time        `cbor:"4,keyasint,omitempty"`
 	After      []byte            `cbor:"5,keyasint,omitempty"`
+	Explain    bool              `cbor:"6,keyasint,omitempty"`
 }
 
 // AggregateReply holds partial results, which query.Merge joins over pages and

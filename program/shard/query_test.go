@@ -23,7 +23,7 @@ var pool = []value.Value{
 	value.Int(1), value.Double(1), value.Int(2), value.Double(1.5), value.Int(3), value.Int(1<<53 + 1), value.Double(math.Inf(-1)),
 	value.Timestamp(5), value.String(""), value.String("a"), value.String("a\x00"), value.String("b"), value.Bytes([]byte("a")),
 	value.ReferenceTo(database, "c/a"), value.ReferenceTo(database, "c/__id20__"), value.GeoPoint(1, 2), value.Array(),
-	value.Array(value.Int(1)), value.Array(value.Double(1), value.String("a")), value.Vector([]float64{1}), value.Map(),
+	value.Array(value.Int(1)), value.Array(value.Double(1), value.String("a")), value.Vector([]float64{1}), value.Vector([]float64{-2}), value.Map(),
 	fields("x", 1), fields("x", 1, "y", "a"),
 	value.String(strings.Repeat("x", 2*keys.MaxIndexed) + "a"), value.String(strings.Repeat("x", 2*keys.MaxIndexed) + "b"),
 }
@@ -212,7 +212,11 @@ func (m *machine) query(t *rapid.T) {
 		req := QueryRequest{Target: d.target(), Query: asked, At: at, NamesOnly: names, Explain: true}
 		for more := true; more; {
 			req.Page = rapid.IntRange(1, 4).Draw(t, "page")
-			reply := askBoth[QueryReply](t, m, d.Shard, MethodQuery, req)
+			m.cut(t)
+			reply, ok := askSome[QueryReply](t, m, d.Shard, MethodQuery, req)
+			if !ok {
+				return
+			}
 			s := reply.Stats
 			if s.Keys > 4*(s.Results+s.Seeks+s.Needed) || s.Results != len(reply.Found) {
 				t.Fatalf("%s has read too much: %+v", show(q), s)
@@ -249,6 +253,103 @@ func (m *machine) query(t *rapid.T) {
 	}
 	if d := cmp.Diff(want, docs); d != "" {
 		t.Fatalf("%s at %d of %d (-want +got)\n%s", show(q), at, m.now, d)
+	}
+}
+
+// cut lets the next page of a query end early, now and then.
+func (m *machine) cut(t *rapid.T) {
+	m.program.scan = rapid.SampledFrom([]int{MaxScan, MaxScan, 1, 3, 10, 30}).Draw(t, "scan")
+	m.twin.program.scan = m.program.scan
+}
+
+// askSome asks both subnets; ok is false if they may not sort so much.
+func askSome[Reply any](t *rapid.T, m *machine, to atoll.CanisterID, method string, req any) (reply Reply, ok bool) {
+	_, err := ask[Reply](m.subnet, to, method, req)
+	if atoll.KindOf(err) == atoll.ResourceExhausted && m.program.scan < MaxScan {
+		return reply, false
+	}
+	return askBoth[Reply](t, m, to, method, req), true
+}
+
+// aggregate sums up what a query finds.
+func (m *machine) aggregate(t *rapid.T) {
+	q := someQuery(t)
+	if len(m.ranges) > 1 {
+		q.Offset, q.Limit = 0, 0
+	}
+	figures := rapid.SliceOfN(rapid.SampledFrom([]query.Aggregate{
+		{Op: query.Count}, {Op: query.Count, UpTo: 2}, {Op: query.Sum, Field: "a"}, {Op: query.Avg, Field: "m.x"}, {Op: query.Min, Field: "b"}, {Op: query.Max, Field: "a"},
+	}), 1, 3).Draw(t, "figures")
+	at := m.someTime(t)
+	if at == 0 && len(m.ranges) > 1 {
+		at = m.now
+	}
+	got := must(query.NewAggregator(figures))
+	for _, d := range m.ranges {
+		req := AggregateRequest{Target: d.target(), Query: q, Aggregates: figures, At: at}
+		for more := true; more; {
+			m.cut(t)
+			reply, ok := askSome[AggregateReply](t, m, d.Shard, MethodAggregate, req)
+			if !ok {
+				return
+			}
+			if s := reply.Stats; s.Keys > 4*(s.Results+s.Seeks+s.Needed) {
+				t.Fatalf("%s has read too much: %+v", show(q), s)
+			}
+			if err := got.Merge(reply.Partial); err != nil {
+				t.Fatal(err)
+			}
+			at, req.At, req.After, more = reply.Time, reply.Time, reply.Next, len(reply.Next) > 0
+		}
+	}
+	want := must(query.NewAggregator(figures))
+	q.Selects = false
+	for _, d := range m.oracle.find(q, at) {
+		if err := want.Add(query.Document{Path: d.Path, Doc: d.Doc}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, v := range got.Result() {
+		if w := want.Result()[i]; !value.Identical(v, w) {
+			t.Fatalf("%s: %+v is %s, want %s", show(q), figures[i], v, w)
+		}
+	}
+}
+
+// nearest searches by a vector, over all ranges.
+func (m *machine) nearest(t *rapid.T) {
+	q := query.Query{Collection: "c"}
+	if rapid.Bool().Draw(t, "filtered") {
+		q.Where = &query.Filter{Op: query.Equal, Field: "a", Value: value.EncodeValue(someValue(t))}
+	}
+	q.Nearest = &query.Nearest{
+		Field: "b", Vector: value.EncodeValue(value.Vector([]float64{1})), Limit: rapid.IntRange(1, 3).Draw(t, "limit"),
+		Measure: rapid.SampledFrom([]query.Measure{query.Euclidean, query.Cosine, query.DotProduct}).Draw(t, "measure"),
+	}
+	q = must(query.Normalize(q, database))
+	at := m.now
+	var got []Found
+	for _, d := range m.ranges {
+		req := QueryRequest{Target: d.target(), Query: q, At: at, Page: 1}
+		for more := true; more; {
+			m.cut(t)
+			reply, ok := askSome[QueryReply](t, m, d.Shard, MethodQuery, req)
+			if !ok {
+				return
+			}
+			got, req.After, more = append(got, reply.Found...), reply.Next, len(reply.Next) > 0
+		}
+	}
+	slices.SortFunc(got, func(a, b Found) int { return bytes.Compare(a.Key, b.Key) })
+	got = got[:min(len(got), q.Nearest.Limit)]
+	want := m.oracle.find(q, at)
+	want = want[:min(len(want), q.Nearest.Limit)]
+	var docs []Document
+	for _, f := range got {
+		docs = append(docs, f.Document)
+	}
+	if d := cmp.Diff(want, docs); d != "" {
+		t.Fatalf("nearest (-want +got)\n%s", d)
 	}
 }
 
