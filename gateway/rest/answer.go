@@ -48,31 +48,34 @@ func (d *Door) write(w http.ResponseWriter, httpStatus int, b []byte) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(b)))
-	p := patience{http.NewResponseController(w), d.stall}
-	p.begin()
 	w.WriteHeader(httpStatus)
-	w.Write(b)
-	p.end()
+	send(w, d.stall, b)
 }
 
 const contentType = "application/json; charset=UTF-8"
 
-// patience bounds how long a client may take to read what is written between
-// begin and end. The connection outlives the request, and others may use it
-// without a limit: that is why there is an end.
-type patience struct {
-	control *http.ResponseController
-	stall   time.Duration
+// part is how many bytes a client must read within the time for it.
+const part = 256 << 10
+
+// send writes bytes, or returns errGone if the client takes too long for a part
+// of them. The deadline ends with the request. Writers without a connection, as
+// in some tests, have none; the error of setting it says no more than that.
+func send(w http.ResponseWriter, stall time.Duration, b []byte) error {
+	control := http.NewResponseController(w)
+	for {
+		control.SetWriteDeadline(time.Now().Add(stall))
+		n := min(len(b), part)
+		if _, err := w.Write(b[:n]); err != nil {
+			return errGone
+		}
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
+	}
 }
 
-// Writers without a connection, as in some tests, have no deadlines; the errors
-// say no more than that.
-func (p patience) begin() { p.control.SetWriteDeadline(time.Now().Add(p.stall)) }
-
-func (p patience) end() {
-	p.control.Flush() // an error is that of a client who has gone
-	p.control.SetWriteDeadline(time.Time{})
-}
+// errGone tells that the client does not read any more.
+var errGone = errors.New("the client has gone")
 
 // received is what a stream gave: a message, or why there are no more.
 type received struct {
@@ -117,9 +120,8 @@ func (d *Door) open(ctx context.Context, c call) (<-chan received, error) {
 }
 
 // stream calls a method with a stream of answers and writes them as one array.
+// ctx is of the request: it ends when the handler returns, and the call with it.
 func (d *Door) stream(ctx context.Context, w http.ResponseWriter, c call) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	in, err := d.open(ctx, c)
 	if err != nil {
 		d.fail(w, c, err)
@@ -135,17 +137,18 @@ func (d *Door) stream(ctx context.Context, w http.ResponseWriter, c call) {
 		return
 	}
 	w.Header().Set("Content-Type", contentType)
-	a := array{w: w, patience: patience{http.NewResponseController(w), d.stall}, form: c.form}
+	a := array{w: w, control: http.NewResponseController(w), stall: d.stall, form: c.form}
 	a.copy(first, in)
 }
 
 // array writes messages as one JSON array.
 type array struct {
-	w        http.ResponseWriter
-	patience patience
-	form     form
-	buf      []byte
-	some     bool // there is an element
+	w       http.ResponseWriter
+	control *http.ResponseController
+	stall   time.Duration
+	form    form
+	buf     []byte
+	some    bool // there is an element
 }
 
 // copy writes what comes until the stream ends. An error in the middle becomes
@@ -166,13 +169,14 @@ func (a *array) copy(next received, in <-chan received) {
 		case err != nil:
 			a.put(problem(err))
 			a.end()
+			a.control.Flush()
 			panic(http.ErrAbortHandler)
 		}
 		var ok bool
 		select {
 		case next, ok = <-in:
 		default: // nothing is at hand: let the client have what there is
-			a.patience.control.Flush()
+			a.control.Flush()
 			next, ok = <-in
 		}
 		if !ok { // the client has gone
@@ -180,9 +184,6 @@ func (a *array) copy(next received, in <-chan received) {
 		}
 	}
 }
-
-// errGone tells that the client does not read any more.
-var errGone = errors.New("the client has gone")
 
 func (a *array) element(m proto.Message) error {
 	b, err := a.form.options().MarshalAppend(a.buf[:0], m)
@@ -195,17 +196,15 @@ func (a *array) element(m proto.Message) error {
 
 // put writes an element.
 func (a *array) put(b []byte) error {
-	a.patience.begin()
 	before := "[\n"
 	if a.some {
 		before = ",\n"
 	}
 	a.some = true
-	io.WriteString(a.w, before) // an error stays with the connection
-	if _, err := a.w.Write(b); err != nil {
-		return errGone
+	if err := send(a.w, a.stall, []byte(before)); err != nil {
+		return err
 	}
-	return nil
+	return send(a.w, a.stall, b)
 }
 
 func (a *array) end() {
@@ -213,8 +212,7 @@ func (a *array) end() {
 	if a.some {
 		text = "\n]\n"
 	}
-	io.WriteString(a.w, text)
-	a.patience.end()
+	send(a.w, a.stall, []byte(text)) // an error is of a client who has gone
 }
 
 // httpStatus is what a code becomes, as google/rpc/code.proto has it.

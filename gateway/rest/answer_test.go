@@ -147,7 +147,9 @@ func streaming(t *testing.T, run func(firestorepb.Firestore_RunQueryServer) erro
 	g := grpc.NewServer(LocalOptions()...)
 	firestorepb.RegisterFirestoreServer(g, source{run: run})
 	base := open(t, g, edit...)
-	r, err := http.NewRequestWithContext(t.Context(), "POST", base+"/v1/"+root+":runQuery", strings.NewReader("{}"))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, "POST", base+"/v1/"+root+":runQuery", strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}

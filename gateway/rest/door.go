@@ -118,7 +118,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(cause)
 		}
 		d.panicked("REST "+r.Method, cause, debug.Stack())
-		// If an answer has begun, this does not get through, and need not.
+		// Behind a part of an answer this makes no valid JSON, which will do.
 		d.fail(w, call{}, atoll.Errorf(atoll.Internal, "internal error"))
 	}()
 	w.Header().Set("X-Content-Type-Options", "nosniff")

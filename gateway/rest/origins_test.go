@@ -42,7 +42,7 @@ func TestOrigins(t *testing.T) {
 		{"POST", []string{"Origin: null", json}, 403}, {"POST", []string{"Origin: http://localhost.evil.example", json}, 403}, {"POST", []string{"Origin: http://127.0.0.1.evil.example", json}, 403},
 		{"POST", []string{"Origin: http://localhost@evil.example", json}, 403}, {"POST", []string{"Origin: http://evil.example#.localhost", json}, 403},
 		{"POST", []string{"Origin: file://localhost", json}, 403}, {"POST", []string{"Origin: http://app.example.com", json}, 403}, {"POST", []string{"Origin: https://app.example.com:444", json}, 403},
-		{"POST", []string{page, stranger, json}, 403}, {"POST", []string{"Origin: ", json}, 403}, {"POST", []string{"Origin: http://192.0.2.1", json}, 403},
+		{"POST", []string{page, stranger, json}, 403}, {"POST", []string{"Origin: ", json}, 403}, {"POST", []string{"Origin: http://localhost/", json}, 403}, {"POST", []string{"Origin: http://192.0.2.1", json}, 403},
 		// Links, pictures and scripts of other sites.
 		{"GET", []string{"Sec-Fetch-Site: cross-site"}, 403}, {"GET", []string{"Sec-Fetch-Site: same-site"}, 403}, {"GET", []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"}, 403},
 		// Names of this node, and names that were made to lead here.
