@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -20,8 +18,6 @@ import (
 	"google.golang.org/grpc"
 
 	"atoll"
-	"atoll/console"
-	"atoll/gateway/admin"
 	"atoll/gateway/firestore"
 	"atoll/gateway/front"
 	"atoll/gateway/rest"
@@ -40,12 +36,9 @@ const (
 
 // devFlags are the flags of "atoll dev".
 type devFlags struct {
-	listen, data, cache, minFree string
-	subnets                      int
-	allowOrigins                 []string
-	retention                    time.Duration
-	logLevel                     string
-	logJSON                      bool
+	nodeFlags
+	listen       string
+	allowOrigins []string
 }
 
 func devCommand() *cobra.Command {
@@ -81,50 +74,17 @@ SIGINT and SIGTERM stop the node when the requests under way have ended.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.listen, "listen", defaultAddress, "loopback `address` to listen on; port 0 takes a free one")
-	fl.StringVar(&f.data, "data", defaultData, "`directory` that holds all data; made if it is not there")
-	fl.IntVar(&f.subnets, "subnets", 0, "`number` of logs over which new databases are spread; 0: as many as the data has, or 1")
-	fl.StringVar(&f.cache, "cache", "256MiB", "memory for stored blocks, as a `size`")
-	fl.StringVar(&f.minFree, "min-free", "256MiB", "free disk space, as a `size`, below which writes are refused")
-	fl.DurationVar(&f.retention, "retention", host.DefaultRetention.Versions, "`time` for which old versions of documents can be read")
-	fl.StringVar(&f.logLevel, "log-level", "info", "`level` from which messages are logged: debug, info, warn or error")
 	fl.StringSliceVar(&f.allowOrigins, "allow-origin", nil, "`origin` whose pages may use the data over REST, such as https://app.example.com; pages of this machine always may")
-	fl.BoolVar(&f.logJSON, "log-json", false, "log as JSON")
+	f.register(cmd)
 	return cmd
 }
 
 // options reads the flags.
 func (f *devFlags) options(stderr io.Writer) (host.Options, error) {
-	opt := host.Options{Dir: f.data, Retention: host.DefaultRetention}
-	cache, err := parseSize(f.cache)
-	if err != nil {
-		return opt, usageError{"--cache: " + err.Error()}
-	}
-	if opt.MinFree, err = parseSize(f.minFree); err != nil {
-		return opt, usageError{"--min-free: " + err.Error()}
-	}
-	opt.CacheBytes = int64(cache)
-	if f.retention < time.Minute {
-		return opt, usageError{fmt.Sprintf("--retention %s is below one minute", f.retention)}
-	}
-	opt.Retention.Versions = f.retention
-	opt.Retention.Latest = max(opt.Retention.Latest, f.retention)
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
-		return opt, usageError{fmt.Sprintf("--log-level %q is not debug, info, warn or error", f.logLevel)}
-	}
-	var handler slog.Handler = slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})
-	if f.logJSON {
-		handler = slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level})
-	}
-	opt.Log = slog.New(handler)
 	if err := f.origins().Check(); err != nil {
-		return opt, usageError{"--allow-origin: " + atoll.AsError(err).Msg}
+		return host.Options{}, usageError{"--allow-origin: " + atoll.AsError(err).Msg}
 	}
-	if f.data == "" {
-		return opt, usageError{"--data is empty"}
-	}
-	opt.Subnets, err = subnetsFor(f.data, f.subnets)
-	return opt, err
+	return f.nodeFlags.options(stderr)
 }
 
 // origins says which pages may use the data, and under which names.
@@ -176,8 +136,21 @@ func dev(ctx context.Context, stdout io.Writer, listen string, origins rest.Orig
 		return err
 	}
 	defer l.Close()
+	h, err := startHost(opt)
+	if err != nil {
+		return err
+	}
+	err = serveDev(ctx, stdout, l, h, origins, opt)
+	if e := h.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// startHost starts a node in its data directory, which is made if need be.
+func startHost(opt host.Options) (*host.Host, error) {
 	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
-		return atoll.Errorf(atoll.PermissionDenied, "cannot make the data directory: %v", err)
+		return nil, atoll.Errorf(atoll.PermissionDenied, "cannot make the data directory: %v", err)
 	}
 	if os.Getenv("GOGC") == "" {
 		// The live heap is small beside the store's cache, which is not on
@@ -186,13 +159,9 @@ func dev(ctx context.Context, stdout io.Writer, listen string, origins rest.Orig
 	}
 	h, err := host.Start(opt)
 	if err != nil {
-		return startError(opt.Dir, err)
+		return nil, startError(opt.Dir, err)
 	}
-	err = serve(ctx, stdout, l, h, origins, opt)
-	if e := h.Close(); err == nil {
-		err = e
-	}
-	return err
+	return h, nil
 }
 
 // startError says what to do about a node that does not start.
@@ -204,69 +173,37 @@ func startError(dir string, err error) error {
 	return err
 }
 
-// serve opens the doors of a node until ctx ends.
-func serve(ctx context.Context, stdout io.Writer, l net.Listener, h *host.Host, origins rest.Origins, opt host.Options) error {
-	keys, err := admin.NewKeys(opt.Dir)
-	if err != nil {
-		return err
-	}
-	registry := prometheus.NewRegistry()
-	panicked := func(method string, cause any, stack []byte) {
-		opt.Log.Error("a request ended in a defect", "method", method, "cause", cause, "stack", string(stack))
-	}
-	documents := firestore.New(firestore.Options{
-		Router: h.Router, Auth: firestore.Auth{Dev: true}, Metrics: firestore.NewMetrics(registry), Panicked: panicked,
-	})
-	local, err := rest.NewLocal(documents.Server(rest.LocalOptions()...))
-	if err != nil {
-		return err
-	}
-	defer local.Close()
-	web, err := rest.New(rest.Options{Service: local, Origins: origins, Metrics: rest.NewMetrics(registry), Panicked: panicked})
-	if err != nil {
-		return err
-	}
-	door, err := admin.New(admin.Options{
-		Source: h.Source(), Router: h.Router, Root: host.Root, Registry: registry, Keys: keys,
-		Address: l.Addr(), Console: console.Files(), Version: version,
+// serveDev opens the doors of a node until ctx ends.
+func serveDev(ctx context.Context, stdout io.Writer, l net.Listener, h *host.Host, origins rest.Origins, opt host.Options) error {
+	d, err := openDoors(h, opt, doorOptions{
+		auth: firestore.Auth{Dev: true}, origins: origins, operator: l.Addr(), registry: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		return err
 	}
+	defer d.close()
 	f := front.New(front.Options{
-		Listener: l, HTTP: split(web, door), Log: opt.Log,
-		GRPC: documents.Server(grpc.ConnectionTimeout(10 * time.Second)),
+		Listener: l, HTTP: split(d.rest, d.operator), Log: opt.Log,
+		GRPC: d.documents.Server(grpc.ConnectionTimeout(10 * time.Second)),
 	})
-	registerFront(registry, f)
+	registerFront(d.registry, f)
 	stopped := make(chan struct{})
 	context.AfterFunc(ctx, func() {
 		defer close(stopped)
 		opt.Log.Info("stopping")
-		door.Close()
+		d.operator.Close()
 		limit, cancel := context.WithTimeout(context.Background(), stopTime)
 		defer cancel()
 		if err := f.Shutdown(limit); err != nil {
 			opt.Log.Warn("requests that were under way were cut off", "after", stopTime)
 		}
 	})
-	welcome(stdout, l.Addr().String(), opt.Dir, door.Link())
+	welcome(stdout, l.Addr().String(), opt.Dir, d.operator.Link())
 	if err := f.Serve(); err != nil {
 		return err
 	}
 	<-stopped
 	return nil
-}
-
-// split gives requests for data to one handler and all others to another. It
-// looks at the path as it was sent: a mux would clean it, and so change ids.
-func split(data, other http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if rest.Owns(r) {
-			data.ServeHTTP(w, r)
-			return
-		}
-		other.ServeHTTP(w, r)
-	})
 }
 
 func welcome(w io.Writer, address, dir, link string) {
@@ -282,22 +219,4 @@ func welcome(w io.Writer, address, dir, link string) {
   WARNING: everybody on this machine may read and write everything. For development only.
 
 `, version, address, link, dir)
-}
-
-// registerFront has the registry collect what the port counts.
-func registerFront(registry *prometheus.Registry, f *front.Front) {
-	for name, read := range map[string]func(front.Counts) int64{
-		"accepted_total": func(c front.Counts) int64 { return c.Accepted },
-		"refused_total":  func(c front.Counts) int64 { return c.Refused },
-		"silent_total":   func(c front.Counts) int64 { return c.Silent },
-		"grpc_total":     func(c front.Counts) int64 { return c.GRPC },
-		"http_total":     func(c front.Counts) int64 { return c.HTTP },
-	} {
-		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: "atoll", Subsystem: "connections", Name: name, Help: "Connections of the port, by what became of them.",
-		}, func() float64 { return float64(read(f.Counts())) }))
-	}
-	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "atoll", Subsystem: "connections", Name: "open", Help: "Connections of the port that are open.",
-	}, func() float64 { return float64(f.Counts().Open) }))
 }

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"atoll/console"
+	"atoll/gateway/admin"
+	"atoll/gateway/firestore"
+	"atoll/gateway/front"
+	"atoll/gateway/rest"
+	"atoll/host"
+)
+
+// doors are all that a node shows to the outside. They have no port yet.
+type doors struct {
+	documents *firestore.Service
+	rest      http.Handler
+	operator  *admin.Door
+	registry  *prometheus.Registry
+	local     *rest.Local // by which rest reaches documents
+}
+
+// doorOptions say what differs between nodes.
+type doorOptions struct {
+	auth     firestore.Auth
+	origins  rest.Origins
+	operator net.Addr // the port of the operator's door
+	registry *prometheus.Registry
+}
+
+// openDoors makes the doors of a node. The caller closes them.
+func openDoors(h *host.Host, opt host.Options, o doorOptions) (*doors, error) {
+	keys, err := admin.NewKeys(opt.Dir)
+	if err != nil {
+		return nil, err
+	}
+	panicked := func(method string, cause any, stack []byte) {
+		opt.Log.Error("a request ended in a defect", "method", method, "cause", cause, "stack", string(stack))
+	}
+	d := &doors{registry: o.registry, documents: firestore.New(firestore.Options{
+		Router: h.Router, Auth: o.auth, Metrics: firestore.NewMetrics(o.registry), Panicked: panicked,
+	})}
+	d.operator, err = admin.New(admin.Options{
+		Source: h.Source(), Router: h.Router, Root: host.Root, Registry: o.registry, Keys: keys,
+		Address: o.operator, Console: console.Files(), Version: version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if d.local, err = rest.NewLocal(d.documents.Server(rest.LocalOptions()...)); err != nil {
+		return nil, err
+	}
+	web, err := rest.New(rest.Options{Service: telling{d.local}, Origins: o.origins, Metrics: rest.NewMetrics(o.registry), Panicked: panicked})
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	d.rest = withPeer(web)
+	return d, nil
+}
+
+func (d *doors) close() {
+	d.operator.Close()
+	d.local.Close() // cuts off what is under way: the ports are closed before
+}
+
+// split gives requests for data to one handler and all others to another. It
+// looks at the path as it was sent: a mux would clean it, and so change ids.
+func split(data, other http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest.Owns(r) {
+			data.ServeHTTP(w, r)
+			return
+		}
+		other.ServeHTTP(w, r)
+	})
+}
+
+type peerKey struct{}
+
+// withPeer lets a request's context know from which address it came.
+func withPeer(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), peerKey{}, r.RemoteAddr)))
+	})
+}
+
+// telling is a connection that passes on from which address a request came.
+type telling struct{ grpc.ClientConnInterface }
+
+func (t telling) context(ctx context.Context) context.Context {
+	address, _ := ctx.Value(peerKey{}).(string)
+	return metadata.AppendToOutgoingContext(ctx, firestore.PeerKey, address)
+}
+
+// Invoke implements grpc.ClientConnInterface.
+func (t telling) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	return t.ClientConnInterface.Invoke(t.context(ctx), method, args, reply, opts...)
+}
+
+// NewStream implements grpc.ClientConnInterface.
+func (t telling) NewStream(ctx context.Context, d *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return t.ClientConnInterface.NewStream(t.context(ctx), d, method, opts...)
+}
+
+// registerFront has the registry collect what the port counts.
+func registerFront(registry *prometheus.Registry, f *front.Front) {
+	for name, read := range map[string]func(front.Counts) int64{
+		"accepted_total": func(c front.Counts) int64 { return c.Accepted },
+		"refused_total":  func(c front.Counts) int64 { return c.Refused },
+		"silent_total":   func(c front.Counts) int64 { return c.Silent },
+		"grpc_total":     func(c front.Counts) int64 { return c.GRPC },
+		"http_total":     func(c front.Counts) int64 { return c.HTTP },
+	} {
+		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "atoll", Subsystem: "connections", Name: name, Help: "Connections of the port, by what became of them.",
+		}, func() float64 { return float64(read(f.Counts())) }))
+	}
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "atoll", Subsystem: "connections", Name: "open", Help: "Connections of the port that are open.",
+	}, func() float64 { return float64(f.Counts().Open) }))
+}
