@@ -110,7 +110,7 @@ at it. What it acknowledged is on disk.
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err.Error()} })
 	root.AddCommand(
-		devCommand(), consoleCommand(),
+		devCommand(), serveCommand(), adminKeyCommand(), healthCommand(), consoleCommand(),
 		getCommand(), setCommand(), deleteCommand(), tailCommand(),
 		dumpCommand(), simCommand(), versionCommand(),
 	)
