@@ -249,7 +249,9 @@ func (g *Aggregator) Merge(partials []Partial) error {
 //     null if there is none.
 //
 // Sums and averages skip what is no number. NaN makes both NaN, as infinities
-// of both signs do. They are rounded once, at the end.
+// of both signs do. A sum is rounded once, at the end; an average is the rounded
+// sum divided by the count, as in Firestore, where 32.0 over 5 is 6.4 even if
+// the exact sum is a little less than 32.
 func (g *Aggregator) Result() []value.Value {
 	out := make([]value.Value, len(g.figures))
 	for i := range g.figures {
@@ -269,12 +271,12 @@ func (f *figure) result() value.Value {
 		if n, ok := f.sum.int64(); ok && !f.double {
 			return value.Int(n)
 		}
-		return value.Double(f.sum.over(1))
+		return value.Double(f.sum.double())
 	case Avg:
 		if f.count == 0 {
 			return value.Null()
 		}
-		return value.Double(f.sum.over(f.count))
+		return value.Double(f.sum.double() / float64(f.count))
 	}
 	return f.best
 }

@@ -53,10 +53,9 @@ func (x *exact) add(y *exact) {
 	x.nan, x.inf, x.neg = x.nan || y.nan, x.inf || y.inf, x.neg || y.neg
 }
 
-// over returns the sum divided by n > 0, as the nearest double, ties to even;
-// it is infinite beyond the largest one, and NaN or infinite if what was added
-// was.
-func (x *exact) over(n int64) float64 {
+// double returns the sum as the nearest double, ties to even; it is infinite
+// beyond the largest one, and NaN or infinite if what was added was.
+func (x *exact) double() float64 {
 	switch {
 	case x.nan || x.inf && x.neg:
 		return math.NaN()
@@ -66,7 +65,7 @@ func (x *exact) over(n int64) float64 {
 		return math.Inf(-1)
 	}
 	var unit big.Int
-	unit.Lsh(unit.SetInt64(n), unitBits)
+	unit.Lsh(unit.SetInt64(1), unitBits)
 	f, _ := new(big.Rat).SetFrac(&x.sum, &unit).Float64()
 	return f
 }
