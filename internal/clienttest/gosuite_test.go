@@ -97,7 +97,9 @@ func buildGoSuite(t *testing.T) (binary string) {
 		t.Fatal(err)
 	}
 	var mod struct {
-		Replace []struct{ Old, New struct{ Path, Version string } }
+		Replace []struct {
+			Old, New struct{ Path, Version string }
+		}
 	}
 	if err := json.Unmarshal([]byte(output(t, filepath.Join("..", ".."), "go", "mod", "edit", "-json")), &mod); err != nil {
 		t.Fatal(err)
