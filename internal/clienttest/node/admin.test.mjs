@@ -103,3 +103,42 @@ test('documents and collections are listed', async () => {
   assert.deepEqual((await db.doc('lists/a').listCollections()).map((c) => c.id), ['one', 'two']);
   assert.ok((await db.listCollections()).some((c) => c.id === 'lists'));
 });
+
+test('queries, their streams and aggregations', async () => {
+  const all = db.collection('queries');
+  const batch = db.batch();
+  for (let i = 0; i < 200; i++) batch.set(all.doc(String(i)), { i, text: '"}]['.repeat(100) });
+  await batch.commit();
+  const found = (await all.where('i', '>', 195).orderBy('i', 'desc').get()).docs.map((d) => d.get('i'));
+  assert.deepEqual(found, [199, 198, 197, 196]);
+  assert.equal((await all.get()).size, 200);
+  let streamed = 0;
+  for await (const d of all.orderBy('i').stream()) assert.equal(d.get('i'), streamed++);
+  assert.equal(streamed, 200);
+  assert.equal((await all.where('i', '==', -1).get()).size, 0);
+  assert.equal((await all.where('i', '<', 10).count().get()).data().count, 10);
+});
+
+test('transactions that meet are repeated', async () => {
+  const ref = db.doc('transactions/counter');
+  await ref.set({ n: 0 });
+  const add = () => db.runTransaction(async (tx) => {
+    const n = (await tx.get(ref)).get('n');
+    tx.update(ref, { n: n + 1 });
+  }, { maxAttempts: 50 });
+  await Promise.all(Array.from({ length: 5 }, add));
+  assert.equal((await ref.get()).get('n'), 5);
+});
+
+test('a transaction sees its queries again', async () => {
+  const all = db.collection('seen');
+  await all.doc('a').set({ i: 1 });
+  let attempts = 0;
+  await db.runTransaction(async (tx) => {
+    const { size } = await tx.get(all.where('i', '==', 1));
+    if (++attempts === 1) await all.doc('b').set({ i: 1 }); // what the query would find now
+    tx.set(db.doc('seen/result'), { size });
+  });
+  assert.equal((await db.doc('seen/result').get()).get('size'), 2);
+  assert.ok(attempts > 1);
+});

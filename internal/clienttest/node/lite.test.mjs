@@ -5,8 +5,9 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { deleteApp, initializeApp } from 'firebase/app';
 import {
-  Bytes, GeoPoint, Timestamp, arrayRemove, arrayUnion, connectFirestoreEmulator, deleteDoc, deleteField, doc,
-  getDoc, getFirestore, increment, serverTimestamp, setDoc, updateDoc, vector, writeBatch,
+  Bytes, GeoPoint, Timestamp, arrayRemove, arrayUnion, average, collection, collectionGroup, connectFirestoreEmulator, deleteDoc,
+  deleteField, doc, getAggregate, getCount, getDoc, getDocs, getFirestore, increment, limit, or, orderBy, query, runTransaction,
+  serverTimestamp, setDoc, startAfter, sum, updateDoc, vector, where, writeBatch,
 } from 'firebase/firestore/lite';
 import { refused } from './common.mjs';
 
@@ -73,4 +74,46 @@ test('a batch is written whole or not at all', async () => {
   bad.update(doc(db, 'batch/none'), { i: -1 });
   await refused(bad.commit(), 'not-found');
   assert.equal((await getDoc(doc(db, 'batch/0'))).get('i'), 0);
+});
+
+test('queries and their pages', async () => {
+  const all = collection(db, 'queries');
+  const batch = writeBatch(db);
+  for (let i = 0; i < 50; i++) batch.set(doc(all, String(i)), { i, even: i % 2 === 0, tags: [`t${i % 5}`] });
+  batch.set(doc(db, 'queries/1/below/x'), { i: 1000 });
+  await batch.commit();
+  const found = async (...parts) => (await getDocs(query(all, ...parts))).docs.map((d) => d.get('i'));
+  assert.deepEqual(await found(where('i', '>=', 45), orderBy('i', 'desc')), [49, 48, 47, 46, 45]);
+  assert.deepEqual(await found(where('even', '==', true), where('i', '<', 6)), [0, 2, 4]);
+  assert.deepEqual(await found(where('tags', 'array-contains', 't3'), orderBy('i'), limit(3)), [3, 8, 13]);
+  assert.deepEqual(await found(or(where('i', '==', 7), where('i', 'in', [9, 11])), orderBy('i')), [7, 9, 11]);
+  assert.equal((await getDocs(collectionGroup(db, 'below'))).docs[0].ref.path, 'queries/1/below/x');
+  const seen = [];
+  for (let last; ;) {
+    const page = await getDocs(query(all, orderBy('i'), limit(20), ...(last ? [startAfter(last)] : [])));
+    if (page.empty) break;
+    last = page.docs.at(-1);
+    seen.push(...page.docs.map((d) => d.get('i')));
+  }
+  assert.deepEqual(seen, [...Array(50).keys()]);
+});
+
+test('aggregations', async () => {
+  const all = collection(db, 'queries');
+  assert.equal((await getCount(query(all, where('i', '<', 10)))).data().count, 10);
+  assert.deepEqual((await getAggregate(all, { sum: sum('i'), mean: average('i') })).data(), { sum: 1225, mean: 24.5 });
+});
+
+test('transactions that meet are repeated', async () => {
+  const ref = doc(db, 'transactions/counter');
+  const guard = doc(db, 'transactions/guard');
+  await setDoc(ref, { n: 0 });
+  await setDoc(guard, {});
+  const add = () => runTransaction(db, async (tx) => {
+    const n = (await tx.get(ref)).get('n');
+    await tx.get(guard); // which is read and not written: a verify
+    tx.update(ref, { n: n + 1 });
+  }, { maxAttempts: 50 });
+  await Promise.all(Array.from({ length: 5 }, add));
+  assert.equal((await getDoc(ref)).get('n'), 5);
 });
