@@ -55,6 +55,7 @@ var rooms = []room{
 		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
 	{"gateway/front", ".", "", worldly},
 	{"gateway/admin/plain", ". value", "", worldly},
+	{"transfer", ". value gateway/admin/plain", "", worldly},
 	{"gateway/admin/inspect", ". wire value keys log/local program/* gateway/admin/plain", "", worldly},
 	{"gateway/admin", ". gateway/admin/plain gateway/admin/inspect wire value subnet log/local route program/*", "github.com/prometheus/client_golang", worldly},
 	{"console", "", "", worldly},
