@@ -16,7 +16,6 @@ import (
 	"atoll/program/shard"
 	"atoll/query"
 	"atoll/route"
-	"atoll/wire"
 )
 
 // A transaction is optimistic. All that it reads is read at one time, and
@@ -379,12 +378,32 @@ func (r *record) done(failed error) error {
 	if failed != nil {
 		check.Query.Limit = check.Count
 	}
-	weight := 1 + len(wire.Marshal(check))/readWeight
+	values := 0
+	for _, c := range []*query.Cursor{r.q.Start, r.q.End} {
+		if c != nil {
+			for _, v := range c.Values {
+				values += len(v)
+			}
+		}
+	}
+	weight := 1 + (values+len(r.q.Parent)+filterSize(r.q.Where))/readWeight
 	err := r.v.s.transactions.note(r.v.tx, weight, func() { r.v.tx.queries = append(r.v.tx.queries, check) })
 	if failed != nil {
 		return failed
 	}
 	return err
+}
+
+// filterSize is about what a filter takes in memory, in bytes.
+func filterSize(f *query.Filter) int {
+	if f == nil {
+		return 0
+	}
+	size := readWeight/2 + len(f.Field) + len(f.Value)
+	for i := range f.Parts {
+		size += filterSize(&f.Parts[i])
+	}
+	return size
 }
 
 // commitIn commits the writes of a transaction.
