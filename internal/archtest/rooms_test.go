@@ -48,8 +48,8 @@ var rooms = []room{
 	{"log/local", ". wire keys subnet", "", worldly},
 
 	// Doors: somebody's protocol turned into messages and queries.
-	{"route", ". wire keys program/*", "", worldly},
-	{"gateway/firestore", ". value route program/shard",
+	{"route", ". wire keys query program/*", "", worldly},
+	{"gateway/firestore", ". query value route program/shard",
 		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
 	{"gateway/rest", ".",
 		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
