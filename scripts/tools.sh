@@ -31,5 +31,5 @@ need chromium chromium chromium-browser google-chrome
 for lock in $(git ls-files '*package-lock.json'); do
   need npm npm
   echo "installing packages of $(dirname "$lock")"
-  npm ci --no-audit --no-fund --prefix "$(dirname "$lock")"
+  npm ci --ignore-scripts --no-audit --no-fund --prefix "$(dirname "$lock")"
 done

@@ -98,3 +98,15 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+// TestMockUserTokens reads the token that Firebase's SDKs make of a
+// mockUserToken: issued at 0, expired in 1970.
+func TestMockUserTokens(t *testing.T) {
+	who, err := Auth{Dev: true}.Caller("Bearer " + jwt(unsigned, `{"sub":"alice","iat":0,"exp":3600}`, ""))
+	if err != nil || who.Principal == atoll.Anonymous {
+		t.Errorf("%v, %v", who, err)
+	}
+	if _, err := (Auth{Dev: true}).Caller("Bearer " + jwt(unsigned, `{"sub":"alice","iat":1,"exp":3600}`, "")); err == nil {
+		t.Error("a token that expired in 1970 and was issued by a clock is taken")
+	}
+}
