@@ -96,7 +96,8 @@ func (p *part) find(q query.Query, now atoll.Time, budget *int) (found []candida
 	if err != nil {
 		return nil, err
 	}
-	r := &reading{ranges: p.ranges, d: p.Descriptor, at: now, budget: *budget}
+	r := &reading{ranges: p.ranges, d: p.Descriptor, at: now, limits: usual}
+	r.scan = *budget
 	all, err := newResults(s, r, span{})
 	if err != nil {
 		return nil, err

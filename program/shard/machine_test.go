@@ -37,7 +37,8 @@ type machine struct {
 	ranges []Descriptor // they tile the key space
 	next   uint64       // request id
 
-	divided int // ranges made since the first
+	divided int           // ranges made since the first
+	values  []value.Value // of fields; nil: a mixture
 }
 
 // shards is the number of the first canister that a split may use.
@@ -152,7 +153,7 @@ func (m *machine) write(t *rapid.T, some []atoll.Path) Write {
 	if w.Op != OpSet {
 		return w
 	}
-	w.Doc = value.Encode(rapid.Custom(someFields).Draw(t, "fields"))
+	w.Doc = value.Encode(rapid.Custom(m.someFields).Draw(t, "fields"))
 	if w.HasMask = rapid.Bool().Draw(t, "masked"); w.HasMask {
 		w.Mask = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "m", "m.x", "m.y"}), 0, 3, rapid.ID).Draw(t, "mask")
 	}
@@ -162,11 +163,11 @@ func (m *machine) write(t *rapid.T, some []atoll.Path) Write {
 	return w
 }
 
-func someFields(t *rapid.T) value.Value {
+func (m *machine) someFields(t *rapid.T) value.Value {
 	var all []any
 	for _, name := range []string{"a", "b"} {
-		if rapid.IntRange(0, 3).Draw(t, name) > 0 {
-			all = append(all, name, someValue(t))
+		if rapid.IntRange(0, 5).Draw(t, name) > 0 {
+			all = append(all, name, m.someValue(t))
 		}
 	}
 	switch rapid.IntRange(0, 3).Draw(t, "m") {
@@ -176,7 +177,7 @@ func someFields(t *rapid.T) value.Value {
 		all = append(all, "m", fields("x", "1", "y", 2))
 	}
 	if rapid.Bool().Draw(t, "l") {
-		all = append(all, "l", someList(t))
+		all = append(all, "l", m.someList(t))
 	}
 	return fields(all...)
 }

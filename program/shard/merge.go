@@ -12,13 +12,13 @@ type results struct {
 	*reading
 	streams []*stream
 	heads   []candidate // beside streams; one without a position is to be found
-	last    []byte      // behind the last document that came
+	last    []byte      // behind the last document that came, or where the page began
 }
 
 // newResults begins to search within a span of positions.
 func newResults(s *search, r *reading, within span) (*results, error) {
-	all := &results{reading: r}
 	within = within.and(s.bounds)
+	all := &results{reading: r, last: within.lo}
 	if within.empty() {
 		return all, nil
 	}

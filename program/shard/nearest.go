@@ -89,4 +89,3 @@ func (p *queryPage) addNear(n *near) error {
 	p.reply.Found[len(p.reply.Found)-1].Distance = &n.distance
 	return nil
 }
-

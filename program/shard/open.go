@@ -141,7 +141,7 @@ func (s *search) isFew(r *reading, t *term, fixed []lookup) (bool, error) {
 	st := &stream{reading: r, s: s, names: t.names}
 	s.meet(st, t, fixed, t.names)
 	err := st.begin()
-	for limit := r.stats.Keys + few; err == nil && r.stats.Keys < limit; {
+	for limit := r.stats.Keys + r.few; err == nil && r.stats.Keys < limit; {
 		var ok bool
 		if ok, err = st.align(); !ok || err != nil {
 			return true, st.close(err)
@@ -170,6 +170,6 @@ func (s *search) wanted() string {
 }
 
 // tooMany says that the documents cannot be sorted.
-func (s *search) tooMany() error {
-	return atoll.Errorf(atoll.ResourceExhausted, "the query needs an index: without one, more documents must be sorted than the %d that may; the index that helps is %s", maxSort, s.wanted())
+func (st *stream) tooMany() error {
+	return atoll.Errorf(atoll.ResourceExhausted, "the query needs an index: without one, more documents must be sorted than the %d that may; the index that helps is %s", st.sort, st.s.wanted())
 }

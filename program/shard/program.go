@@ -10,18 +10,18 @@ import (
 // shard.
 type Program struct {
 	planted planted.Set
-	scan    int // keys that one page of a query may read
+	limits  limits
 }
 
 var _ atoll.JointProgram = Program{}
 
 // New returns the shard program.
-func New() Program { return Program{scan: MaxScan} }
+func New() Program { return Program{limits: usual} }
 
 // NewPlanted returns the shard program with defects in it, for the simulator's
 // own tests. It knows SkipFeedEntry, ReadWrongTime, RequestForgotten and
 // HistoryTooShort.
-func NewPlanted(defects planted.Set) Program { return Program{planted: defects, scan: MaxScan} }
+func NewPlanted(defects planted.Set) Program { return Program{planted: defects, limits: usual} }
 
 // Update executes commit, assign and collect. Its errors: Unimplemented for
 // another method, Invalid for a malformed request, those of the method else.

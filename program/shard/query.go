@@ -57,7 +57,7 @@ func (p Program) prepare(v atoll.View, target Target, q query.Query, after []byt
 	if token.At, err = readTime(v, token.At); err != nil {
 		return nil, nil, token, err
 	}
-	r := &reading{ranges: v.Ranges(), d: d, at: token.At, past: token.At < v.Turn().Now, budget: p.scan}
+	r := &reading{ranges: v.Ranges(), d: d, at: token.At, past: token.At < v.Turn().Now, limits: p.limits}
 	return s, r, token, nil
 }
 

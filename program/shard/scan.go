@@ -8,13 +8,23 @@ import (
 	"atoll/keys"
 )
 
+// limits bound what one page of a query costs.
+type limits struct {
+	scan int // keys that it may read
+	few  int // entries that are worth a look at whether their documents can be sorted, where an index in order would have to be filtered
+	sort int // documents that may be sorted because no index has them in order
+}
+
+// usual are the limits outside of tests.
+var usual = limits{scan: MaxScan, few: 256, sort: 20_000}
+
 // reading is what one page of a query reads from, and what it has cost.
 type reading struct {
 	ranges atoll.Reader
 	d      *Descriptor
 	at     atoll.Time
 	past   bool // entries that have ended are read too
-	budget int  // keys that a page may read
+	limits
 	stats  QueryStats
 }
 

@@ -9,17 +9,9 @@ import (
 	"atoll/query"
 )
 
-const (
-	// maxSort is how many documents a query may find that must be sorted
-	// because no index has them in order.
-	maxSort = 20_000
-	// few is how many documents are worth sorting where an index in order
-	// would have to be filtered.
-	few = 256
-	// maxKept is how many bytes of documents wait in memory to be returned in
-	// order; the others are read again.
-	maxKept = MaxReplyBytes
-)
+// maxKept is how many bytes of documents wait in memory to be returned in
+// order; the others are read again.
+const maxKept = MaxReplyBytes
 
 // errBudget ends a page that has read as many keys as it may. It leaves no
 // shard: the page says where to go on.
@@ -105,7 +97,7 @@ func (st *stream) cutValue() bool { return st.valued && len(st.value()) >= keys.
 // is false at the end.
 func (st *stream) align() (ok bool, err error) {
 	for st.primary.ok() {
-		if st.stats.Keys >= st.budget && st.moved {
+		if st.stats.Keys >= st.scan && st.moved {
 			st.setFloor()
 			return false, errBudget
 		}
@@ -246,15 +238,15 @@ func (st *stream) gather() error {
 			}
 			st.queue = append(st.queue, c)
 		}
-		if len(st.queue) > maxSort {
-			return st.s.tooMany()
+		if len(st.queue) > st.sort {
+			return st.tooMany()
 		}
 		if err := st.primary.next(); err != nil {
 			return err
 		}
 		more, err := st.align()
 		if err == errBudget && (!started || !st.valued) {
-			return st.s.tooMany()
+			return st.tooMany()
 		}
 		if err != nil {
 			st.queue, st.floor = nil, start
@@ -264,6 +256,7 @@ func (st *stream) gather() error {
 			break
 		}
 	}
+	st.stats.Needed += len(st.queue) // all are read before the first is known
 	slices.SortFunc(st.queue, func(a, b candidate) int { return bytes.Compare(a.pos, b.pos) })
 	return nil
 }
