@@ -48,7 +48,7 @@ func openDoors(h *host.Host, opt host.Options, o doorOptions) (*doors, error) {
 	})}
 	d.operator, err = admin.New(admin.Options{
 		Source: h.Source(), Router: h.Router, Root: host.Root, Registry: o.registry, Keys: keys,
-		Address: o.operator, Console: console.Files(), Version: version,
+		Address: o.operator, Console: console.Files(), Version: version, Backup: h.Backup,
 	})
 	if err != nil {
 		return nil, err

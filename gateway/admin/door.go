@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"atoll"
+	"atoll/backup"
 )
 
 // Options say what a Door shows. All fields but Version are required.
@@ -26,6 +28,8 @@ type Options struct {
 	Address  net.Addr // on which the node listens
 	Console  fs.FS    // the files of the console, index.html among them
 	Version  string
+	// Backup makes a backup of the node; see package backup. nil: it makes none.
+	Backup func(ctx context.Context, dir string, full bool, tell func(backup.Progress)) (backup.Manifest, error)
 }
 
 // Door serves the operator. It is safe for concurrent use.
@@ -42,6 +46,9 @@ type Door struct {
 	mux      *http.ServeMux
 	handler  http.Handler
 
+	makeBackup func(context.Context, string, bool, func(backup.Progress)) (backup.Manifest, error)
+	backingUp  sync.Mutex // held while a backup is made
+
 	tails   atomic.Int64 // streams now
 	refused atomic.Int64 // requests of other sites, or for other hosts
 	closing context.Context
@@ -57,7 +64,7 @@ func New(o Options) (*Door, error) {
 	}
 	d := &Door{
 		source: o.Source, router: o.Router, root: o.Root, registry: o.Registry, keys: o.Keys,
-		version: o.Version, address: o.Address.String(), port: port, started: time.Now(), mux: http.NewServeMux(),
+		version: o.Version, address: o.Address.String(), port: port, started: time.Now(), mux: http.NewServeMux(), makeBackup: o.Backup,
 	}
 	d.closing, d.close = context.WithCancel(context.Background())
 	d.register()
@@ -94,6 +101,7 @@ func (d *Door) routes(console fs.FS) {
 	private("GET /v1/documents", d.documents)
 	private("GET /v1/document", d.document)
 	private("GET /v1/tail", d.tail)
+	private("POST /v1/backup", d.backup)
 
 	private("GET /debug/{$}", d.debugIndex)
 	private("GET /debug/subnets", d.debugSubnets)

@@ -46,6 +46,7 @@ var rooms = []room{
 	{"kv/mem", ". kv planted", "github.com/tidwall/btree", worldly},
 	{"kv/pebble", ". kv", "github.com/cockroachdb/pebble/v2 github.com/cockroachdb/errors", worldly},
 	{"log/local", ". wire keys subnet", "", worldly},
+	{"backup", ". wire keys subnet kv/mem kv/pebble log/local", "", worldly},
 
 	// Doors: somebody's protocol turned into messages and queries.
 	{"route", ". wire keys query program/*", "", worldly},
@@ -57,13 +58,13 @@ var rooms = []room{
 	{"gateway/admin/plain", ". value", "", worldly},
 	{"transfer", ". value gateway/admin/plain", "", worldly},
 	{"gateway/admin/inspect", ". wire value keys log/local program/* gateway/admin/plain", "", worldly},
-	{"gateway/admin", ". gateway/admin/plain gateway/admin/inspect wire value subnet log/local route program/*", "github.com/prometheus/client_golang", worldly},
+	{"gateway/admin", ". backup gateway/admin/plain gateway/admin/inspect wire value subnet log/local route program/*", "github.com/prometheus/client_golang", worldly},
 	{"console", "", "", worldly},
 
 	// Running: own goroutines, clock, retries.
 	{"node", ". planted wire subnet log/local", "", worldly},
 	// host puts an installation together.
-	{"host", ". wire keys kv/mem kv/pebble subnet program/* node route gateway/admin", "", worldly},
+	{"host", ". wire keys kv/mem kv/pebble backup subnet program/* node route gateway/admin", "", worldly},
 
 	// Wiring and flags.
 	{"sim", "*", "github.com/anishathalye/porcupine", worldly},
