@@ -33,7 +33,8 @@ func (p Program) aggregate(v atoll.View, req *AggregateRequest) (*AggregateReply
 		return nil, err
 	}
 	reply.Partial = figures.Partial()
-	r.stats.Plan, reply.Stats = reply.Stats.Plan, r.stats
+	r.stats.Plan = reply.Stats.Plan
+	reply.Stats = r.stats
 	return reply, nil
 }
 

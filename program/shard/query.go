@@ -88,7 +88,8 @@ func (p Program) find(v atoll.View, req *QueryRequest) (*QueryReply, error) {
 	if err := page.close(err); err != nil {
 		return nil, err
 	}
-	r.stats.Plan, page.reply.Stats = page.reply.Stats.Plan, r.stats
+	r.stats.Plan = page.reply.Stats.Plan
+	page.reply.Stats = r.stats
 	page.reply.Stats.Results = len(page.reply.Found)
 	return page.reply, nil
 }

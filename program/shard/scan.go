@@ -25,7 +25,7 @@ type reading struct {
 	at     atoll.Time
 	past   bool // entries that have ended are read too
 	limits
-	stats  QueryStats
+	stats QueryStats
 }
 
 // source shows documents one after the other, each under a tail: what is
