@@ -49,6 +49,21 @@
 //
 // All integers in keys and values are big-endian.
 //
+// # How queries are answered
+//
+// A query becomes terms, each a conjunction of filters; a stream finds the
+// documents of each in the query's order, and the streams are merged. A stream
+// follows one span of index entries and looks the term's other values up beside
+// it, so that it reads what all of them hold (open.go says which span). Every
+// document has a position, one byte string that compares as the order does: a
+// cursor is a bound of positions, a page ends at one, and ranges are merged by
+// them. All pages of a query read at the time of the first.
+//
+// Where no index has the order, runs of equal values are read and sorted, up to
+// a bound, behind which the query fails with ResourceExhausted and names the
+// index that it lacks. Values that the index has cut are told apart by the
+// documents.
+//
 // # What time means
 //
 // A read at T sees for each document the newest version at or before T. A

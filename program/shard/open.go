@@ -32,7 +32,10 @@ func (s *search) open(r *reading, t *term, within span) (*stream, error) {
 			return st, s.lead(st, t, &x, rest, nil)
 		}
 		sortable, err := s.isFew(r, t, fixed)
-		if err != nil || !sortable {
+		if err != nil {
+			return nil, err
+		}
+		if !sortable {
 			return st, s.lead(st, t, &x, rest, fixed)
 		}
 		s.meet(st, t, fixed, t.names)
