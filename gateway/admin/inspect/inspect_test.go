@@ -72,9 +72,9 @@ func TestEverything(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"head: head = {1: 1", "log record at position 1 = height 1, digest ", "canister rrkah-", "stream with subnet 1 = ",
+		"head: head = {1: 2", "log record at position 1 = height 1, digest ", "canister rrkah-", "stream with subnet 1 = ",
 		"family 1, documents: cities/lisbon at 20", `: {"at":{"$timestamp":"20`, "revision 2: deleted",
-		"family 2, feed: range 1 at 20", "changed by request ", "family 1, requests: ", " for 2vxsx-fae: {1: ",
+		"family 2, feed: range 1 at 20", "family 1, past index: index 1, entry ", " = since 20", "changed by request ", "family 1, requests: ", " for 2vxsx-fae: {1: ",
 		`set cities/lisbon {"name":"Lisbon"} transform at by 1 if exists is false`, "delete cities/lisbon", "letter create_canister: ",
 	} {
 		if !strings.Contains(shown.String(), want) {

@@ -136,8 +136,23 @@ func describeRange(key []byte) string {
 		if _, doc, id, err := keys.ParseRequestKey(key); err == nil {
 			return head + id.String() + " for " + path(doc)
 		}
+	case keys.Index:
+		return head + indexEntry(key)
+	case keys.PastIndex:
+		if entry, ended, err := keys.CutEnded(key); err == nil {
+			return head + indexEntry(entry) + " until " + ended.String()
+		}
 	}
 	return ""
+}
+
+// indexEntry names the index of an entry; the rest is in the form of its index.
+func indexEntry(key []byte) string {
+	const head = 6 // the space of families, the family and its space
+	if len(key) < head+4 {
+		return fmt.Sprintf("entry %x", key)
+	}
+	return fmt.Sprintf("index %d, entry %x", binary.BigEndian.Uint32(key[head:]), key[head+4:])
 }
 
 func path(docKey []byte) string {

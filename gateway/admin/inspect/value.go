@@ -49,9 +49,19 @@ func rangeValue(key, v []byte) string {
 			return feedEntry(v)
 		case keys.Requests:
 			return result(v)
+		case keys.Index, keys.PastIndex:
+			return standing(v)
 		}
 	}
 	return fmt.Sprintf("%x", v)
+}
+
+// standing shows the value of an index entry: since when it stands.
+func standing(v []byte) string {
+	if len(v) < 10 {
+		return fmt.Sprintf("%x", v)
+	}
+	return "since " + atoll.Time(binary.BigEndian.Uint64(v[1:])).String()
 }
 
 // The flags of stored values; package shard describes them.
