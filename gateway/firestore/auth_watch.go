@@ -1,7 +1,10 @@
 package firestore
 
 import (
+	"bytes"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -26,8 +29,7 @@ type watched[T any] struct {
 	v      T
 	err    error // why there is no value now
 	looked time.Time
-	size   int64
-	mod    time.Time
+	text   []byte // from which v and err are; nil: the file could not be read
 }
 
 // watch reads a file for the first time. It fails if that fails, with NotFound
@@ -49,28 +51,31 @@ func (w *watched[T]) value() (T, error) {
 		return w.v, w.err
 	}
 	w.looked = now
-	info, err := os.Stat(w.name)
-	if err != nil {
-		w.size, w.err = -1, atoll.Errorf(atoll.NotFound, "cannot read %s: %v", w.name, err)
-		return w.v, w.err
+	text, err := readSmall(w.name)
+	switch {
+	case err != nil:
+		w.text, w.err = nil, err
+	case w.text == nil || !bytes.Equal(text, w.text):
+		w.text = text
+		w.v, w.err = w.parse(w.name, text)
 	}
-	if info.Size() == w.size && info.ModTime().Equal(w.mod) {
-		return w.v, w.err
-	}
-	w.size, w.mod = info.Size(), info.ModTime()
-	w.v, w.err = w.read()
 	return w.v, w.err
 }
 
-func (w *watched[T]) read() (v T, err error) {
-	f, err := os.Open(w.name)
+// readSmall reads a file of at most maxWatched bytes; never nil if it could.
+// It is read each time: two changes in quick succession have one time stamp.
+func readSmall(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, atoll.Errorf(atoll.NotFound, "there is no file %s", name)
+	}
 	if err != nil {
-		return v, atoll.Errorf(atoll.PermissionDenied, "cannot read %s: %v", w.name, err)
+		return nil, atoll.Errorf(atoll.PermissionDenied, "cannot read %s: %v", name, err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxWatched))
 	if err != nil {
-		return v, atoll.Errorf(atoll.Unavailable, "cannot read %s: %v", w.name, err)
+		return nil, atoll.Errorf(atoll.Unavailable, "cannot read %s: %v", name, err)
 	}
-	return w.parse(w.name, text)
+	return text, nil
 }

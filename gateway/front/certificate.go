@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,8 +48,8 @@ type Certificate struct {
 
 	mu      sync.Mutex // guards what follows; files are read under it
 	current *tls.Certificate
-	looked  time.Time // when the files were looked at
-	stamp   string    // of the files, when they were last read
+	looked  time.Time         // when the files were looked at
+	hash    [sha256.Size]byte // of the files, as they were read last
 }
 
 // OpenCertificate reads a certificate chain and its key, both in PEM. It fails
@@ -58,35 +59,39 @@ func OpenCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, 
 		log = slog.Default()
 	}
 	c := &Certificate{certFile: certFile, keyFile: keyFile, log: log}
-	c.stamp, c.looked = c.stampNow(), time.Now()
-	pair, err := c.read()
-	if err != nil {
+	c.looked = time.Now()
+	if _, err := c.read(); err != nil {
 		return nil, err
 	}
-	c.current = pair
 	return c, nil
 }
 
-func (c *Certificate) read() (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	if err == nil && pair.Leaf == nil {
-		pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0])
-	}
+// read reads both files, and uses what they hold if it is new and good. By
+// their contents, because two changes in quick succession have one time stamp.
+func (c *Certificate) read() (isNew bool, err error) {
+	cert, err := os.ReadFile(c.certFile)
 	if err != nil {
-		return nil, atoll.Errorf(atoll.Invalid, "the certificate %s with the key %s cannot be used: %v", c.certFile, c.keyFile, err)
+		return false, c.unusable(err)
 	}
-	return &pair, nil
+	key, err := os.ReadFile(c.keyFile)
+	if err != nil {
+		return false, c.unusable(err)
+	}
+	hash := sha256.Sum256(append(slices.Clone(cert), key...))
+	if hash == c.hash {
+		return false, nil
+	}
+	c.hash = hash // what is wrong is told once
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return false, c.unusable(err)
+	}
+	c.current = &pair
+	return true, nil
 }
 
-// stampNow tells whether the files are those of before.
-func (c *Certificate) stampNow() string {
-	var s strings.Builder
-	for _, name := range []string{c.certFile, c.keyFile} {
-		if info, err := os.Stat(name); err == nil {
-			fmt.Fprintf(&s, "%d %d ", info.Size(), info.ModTime().UnixNano())
-		}
-	}
-	return s.String()
+func (c *Certificate) unusable(err error) error {
+	return atoll.Errorf(atoll.Invalid, "the certificate %s with the key %s cannot be used: %v", c.certFile, c.keyFile, err)
 }
 
 // Current returns the certificate to show now.
@@ -101,18 +106,13 @@ func (c *Certificate) Current() *tls.Certificate {
 }
 
 func (c *Certificate) reload() {
-	stamp := c.stampNow()
-	if stamp == c.stamp {
-		return
+	isNew, err := c.read()
+	switch {
+	case err != nil:
+		c.log.Warn("the certificate's files cannot be used; the one before stays", "error", err)
+	case isNew:
+		c.log.Info("a new certificate is in use", "fingerprint", fingerprint(c.current), "until", c.current.Leaf.NotAfter)
 	}
-	c.stamp = stamp
-	pair, err := c.read()
-	if err != nil {
-		c.log.Warn("the certificate's files have changed but cannot be used; the one before stays", "error", err)
-		return
-	}
-	c.current = pair
-	c.log.Info("a new certificate is in use", "fingerprint", fingerprint(pair), "until", pair.Leaf.NotAfter)
 }
 
 // NotAfter is when the certificate expires.
