@@ -237,6 +237,7 @@ func (st *stream) gather() error {
 				c.doc = nil
 			}
 			st.queue = append(st.queue, c)
+			st.stats.Needed++ // all are read before the first is known
 		}
 		if len(st.queue) > st.sort {
 			return st.tooMany()
@@ -256,7 +257,6 @@ func (st *stream) gather() error {
 			break
 		}
 	}
-	st.stats.Needed += len(st.queue) // all are read before the first is known
 	slices.SortFunc(st.queue, func(a, b candidate) int { return bytes.Compare(a.pos, b.pos) })
 	return nil
 }
