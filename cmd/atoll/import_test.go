@@ -105,4 +105,43 @@ func TestKilledImport(t *testing.T) {
 	if n := bytes.Count(out, []byte("\n")); err != nil || n != rows {
 		t.Errorf("%d documents, want %d: %v", n, rows, err)
 	}
+	killedExport(t, dir, addr, out)
+}
+
+// killedExport kills an export to a file in the middle, over and over, and
+// compares what it ends up with.
+func killedExport(t *testing.T, dir, addr string, want []byte) {
+	t.Helper()
+	place := filepath.Join(dir, "export-place")
+	load := func() *exec.Cmd {
+		return process(t, dir, "export", "--out", "out.jsonl", "--resume", "export-place", "--addr", addr)
+	}
+	kills := 0
+	var last int64
+	for range 4 {
+		ex := load()
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			var p transfer.ExportPlace
+			b, err := os.ReadFile(place)
+			if err == nil && json.Unmarshal(b, &p) == nil && (p.Count > last || p.Done) {
+				if !p.Done {
+					kills++
+				}
+				last = p.Count
+				break
+			}
+		}
+		ex.Process.Kill()
+		ex.Wait()
+	}
+	if kills == 0 {
+		t.Error("every kill of the export came too late")
+	}
+	if ex := load(); ex.Wait() != nil {
+		t.Fatalf("the last export: %s", ex.Stderr)
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "out.jsonl"))
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the export in parts has %d bytes, in one piece %d: %v", len(got), len(want), err)
+	}
 }
