@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"atoll"
+	"atoll/gateway/firestore"
 	"atoll/value"
 )
 
@@ -21,8 +22,8 @@ func TestConvert(t *testing.T) {
 		fields = append(fields, value.Field{Name: string(rune('a' + i)), Value: v})
 	}
 	doc := value.Map(fields...)
-	if got := fromFields(toFields(doc)); !value.Identical(got, doc) {
-		t.Errorf("got %v\nwant %v", got, doc)
+	if got, err := firestore.FromFields(firestore.ToFields(doc)); err != nil || !value.Identical(got, doc) {
+		t.Errorf("got %v, %v\nwant %v", got, err, doc)
 	}
 }
 

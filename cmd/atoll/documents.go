@@ -13,6 +13,7 @@ import (
 
 	"atoll"
 	"atoll/gateway/admin/plain"
+	"atoll/gateway/firestore"
 	"atoll/value"
 )
 
@@ -87,7 +88,11 @@ func (c *client) get(ctx context.Context, out io.Writer, p atoll.Path, asJSON bo
 	if asJSON {
 		return c.line(out, doc)
 	}
-	return writeIndented(out, plain.Document(nil, fromFields(doc.GetFields())))
+	v, err := firestore.FromFields(doc.GetFields())
+	if err != nil {
+		return err
+	}
+	return writeIndented(out, plain.Document(nil, v))
 }
 
 // list shows a collection, page by page.
@@ -103,12 +108,11 @@ func (c *client) list(ctx context.Context, out io.Writer, p atoll.Path, asJSON b
 			return err
 		}
 		for _, doc := range page.GetDocuments() {
+			show := c.short
 			if asJSON {
-				err = c.line(out, doc)
-			} else {
-				_, err = fmt.Fprintf(out, "%s\t%s\n", c.path(doc.GetName()), plain.Document(nil, fromFields(doc.GetFields())))
+				show = c.line
 			}
-			if err != nil {
+			if err := show(out, doc); err != nil {
 				return err
 			}
 		}
@@ -125,13 +129,26 @@ func (c *client) page(ctx context.Context, req *firestorepb.ListDocumentsRequest
 	return page, c.problem(err)
 }
 
+// short writes a document as its path and fields.
+func (c *client) short(out io.Writer, doc *firestorepb.Document) error {
+	v, err := firestore.FromFields(doc.GetFields())
+	if err == nil {
+		_, err = fmt.Fprintf(out, "%s\t%s\n", c.path(doc.GetName()), plain.Document(nil, v))
+	}
+	return err
+}
+
 // line writes a document as one line of JSON.
 func (c *client) line(out io.Writer, doc *firestorepb.Document) error {
+	v, err := firestore.FromFields(doc.GetFields())
+	if err != nil {
+		return err
+	}
 	return writeLine(out, stored{
 		Path:     c.path(doc.GetName()),
 		Created:  atoll.TimeOf(doc.GetCreateTime().AsTime()).String(),
 		Updated:  atoll.TimeOf(doc.GetUpdateTime().AsTime()).String(),
-		Document: plain.Document(nil, fromFields(doc.GetFields())),
+		Document: plain.Document(nil, v),
 	})
 }
 
@@ -180,7 +197,7 @@ JSON reads it from standard input.
 			if err != nil {
 				return err
 			}
-			w := &firestorepb.Write{Operation: &firestorepb.Write_Update{Update: &firestorepb.Document{Name: c.name(p), Fields: toFields(doc)}}}
+			w := &firestorepb.Write{Operation: &firestorepb.Write_Update{Update: &firestorepb.Document{Name: c.name(p), Fields: firestore.ToFields(doc)}}}
 			if merge {
 				w.UpdateMask = &firestorepb.DocumentMask{FieldPaths: leaves(nil, nil, doc)}
 			}

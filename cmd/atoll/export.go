@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"atoll"
+	"atoll/gateway/firestore"
 	"atoll/transfer"
 	"atoll/value"
 )
@@ -318,7 +319,11 @@ func (e *exporter) document(ctx context.Context, d *firestorepb.Document, after 
 		order = comparePaths(e.db, p, after)
 	}
 	if order > 0 && d.GetCreateTime() != nil {
-		if err := show(p, fromFields(d.GetFields())); err != nil {
+		doc, err := firestore.FromFields(d.GetFields())
+		if err != nil {
+			return err
+		}
+		if err := show(p, doc); err != nil {
 			return err
 		}
 	}

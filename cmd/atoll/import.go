@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"atoll"
+	"atoll/gateway/firestore"
 	"atoll/transfer"
 )
 
@@ -258,7 +259,7 @@ func (c *client) sender(create bool) func(context.Context, transfer.Batch) ([]er
 		for i := range b.Documents {
 			d := &b.Documents[i]
 			w := &firestorepb.Write{Operation: &firestorepb.Write_Update{
-				Update: &firestorepb.Document{Name: c.name(d.Path), Fields: toFields(d.Fields)},
+				Update: &firestorepb.Document{Name: c.name(d.Path), Fields: firestore.ToFields(d.Fields)},
 			}}
 			if create {
 				w.CurrentDocument = &firestorepb.Precondition{ConditionType: &firestorepb.Precondition_Exists{Exists: false}}

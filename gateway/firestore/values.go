@@ -67,6 +67,20 @@ func toDocument(path atoll.Path, fields map[string]*firestorepb.Value) (doc valu
 	return doc, c.same, value.CheckDocument(path, doc)
 }
 
+// ToFields converts a document to the form in which clients send it.
+func ToFields(doc value.Value) map[string]*firestorepb.Value { return fromFields(doc) }
+
+// FromFields converts the fields of a document that a server sent. It fails with
+// Invalid, naming the field, on what no document can hold.
+func FromFields(fields map[string]*firestorepb.Value) (value.Value, error) {
+	c := toValue{}
+	doc, bad := c.fields(fields, 0)
+	if bad != nil {
+		return doc, bad.invalid()
+	}
+	return doc, nil
+}
+
 // toOperand converts a value that is no document's field yet.
 func toOperand(v *firestorepb.Value) (value.Value, error) {
 	c := toValue{}
