@@ -69,7 +69,7 @@ var rooms = []room{
 	// Wiring and flags.
 	{"sim", "*", "github.com/anishathalye/porcupine", worldly},
 	{"cmd/atoll", "*", "github.com/spf13/cobra github.com/vbauerster/mpb/v8 github.com/prometheus/client_golang " +
-		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf", worldly},
+		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/protobuf", worldly},
 
 	// For tests; no room imports them in what it ships.
 	{"internal/archtest", "", "", worldly},
