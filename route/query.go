@@ -25,6 +25,17 @@ type QueryOptions struct {
 	At        atoll.Time // to read at; 0 is now: all that was acknowledged before the call
 	Explain   bool       // tell the plan in the stats
 	NamesOnly bool       // documents come as paths alone, without times and fields
+	// Allow is asked before each page with what the pages before it cost; its
+	// error ends the query and is returned. nil: all is allowed.
+	Allow func(shard.QueryStats) error
+}
+
+// allow asks whether the next page may be read.
+func (o *QueryOptions) allow(spent *shard.QueryStats) error {
+	if o.Allow == nil {
+		return nil
+	}
+	return o.Allow(*spent)
 }
 
 // QueryResult is what is known of a query when its last document was handed
@@ -214,6 +225,9 @@ func (s *stream) head(ctx context.Context) (*shard.Found, error) {
 			return nil, nil
 		}
 		run := s.run
+		if err := run.o.allow(&run.result.Stats); err != nil {
+			return nil, err
+		}
 		req := shard.QueryRequest{Target: target(s.d), Query: s.q, At: run.result.Time, After: s.next, Page: s.page,
 			Explain: run.o.Explain && !s.asked, NamesOnly: run.o.NamesOnly}
 		var reply shard.QueryReply
@@ -263,7 +277,7 @@ func (r *Router) Aggregate(ctx context.Context, db atoll.Database, q query.Query
 			result.Time, err = r.spanning(ctx, t, first, last, who)
 		}
 		for i := first; i <= last && err == nil && !sum.Full(); i++ {
-			err = r.aggregateRange(ctx, &t.ranges[i], q, figures, who, sum, &result)
+			err = r.aggregateRange(ctx, &t.ranges[i], q, figures, o, who, sum, &result)
 		}
 		if atoll.KindOf(err) != atoll.WrongRange {
 			return sum, result, err
@@ -276,9 +290,12 @@ func (r *Router) Aggregate(ctx context.Context, db atoll.Database, q query.Query
 }
 
 // aggregateRange adds the documents of one range.
-func (r *Router) aggregateRange(ctx context.Context, d *shard.Descriptor, q query.Query, figures []query.Aggregate, who Caller, sum *query.Aggregator, result *QueryResult) error {
+func (r *Router) aggregateRange(ctx context.Context, d *shard.Descriptor, q query.Query, figures []query.Aggregate, o QueryOptions, who Caller, sum *query.Aggregator, result *QueryResult) error {
 	req := shard.AggregateRequest{Target: target(d), Query: q, Aggregates: figures}
 	for {
+		if err := o.allow(&result.Stats); err != nil {
+			return err
+		}
 		req.At = result.Time
 		var reply shard.AggregateReply
 		if err := r.answer(ctx, d, who, shard.MethodAggregate, req.At, req, &reply); err != nil {
