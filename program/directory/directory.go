@@ -38,8 +38,12 @@ var _ atoll.Program = Program{}
 // Update implements atoll.Program.
 func (Program) Update(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 	switch {
+	case in.IsReply && string(in.Tag) == stepIndexes:
+		return nil, onIndexes(ctx, in)
 	case in.IsReply:
 		return nil, onReply(ctx, in)
+	case in.Method == MethodSetIndexes:
+		return setIndexes(ctx, in)
 	case in.Method == MethodInit:
 		return nil, initialize(ctx, in)
 	}
@@ -115,9 +119,17 @@ func onReply(ctx atoll.Context, in atoll.Input) error {
 
 // Query implements atoll.Program.
 func (Program) Query(v atoll.View, q atoll.Question) ([]byte, error) {
-	if q.Method != MethodMap {
-		return nil, atoll.Errorf(atoll.Unimplemented, "a directory has no query %q", q.Method)
+	switch q.Method {
+	case MethodMap:
+		return ranges(v, q)
+	case MethodIndexes:
+		return listIndexes(v, q)
 	}
+	return nil, atoll.Errorf(atoll.Unimplemented, "a directory has no query %q", q.Method)
+}
+
+// ranges answers MethodMap.
+func ranges(v atoll.View, q atoll.Question) ([]byte, error) {
 	var req MapRequest
 	if err := wire.Unmarshal(q.Payload, &req); err != nil {
 		return nil, err

@@ -20,7 +20,13 @@ const (
 const (
 	MethodQuery     = "query"     // query: QueryRequest -> QueryReply
 	MethodAggregate = "aggregate" // query: AggregateRequest -> AggregateReply
-	MethodIndexes   = "indexes"   // update, from the directory alone: IndexConfig -> nothing
+)
+
+// Methods of indexes, see index_api.go.
+const (
+	MethodIndexes     = "indexes"      // update, from the directory alone: IndexConfig -> nothing
+	MethodBuild       = "build"        // update, from the subnet's housekeeper: BuildRequest -> BuildReply
+	MethodIndexStatus = "index_status" // query: nothing -> IndexStatus
 )
 
 // RangeID numbers a range within its database; it is never reused.

@@ -84,38 +84,6 @@ type AggregateReply struct {
 	Stats   QueryStats      `cbor:"4,keyasint"`
 }
 
-// IndexConfig is what a database's owner sets about its indexes, as in
-// firestore.indexes.json. A change takes effect at once for writes, and for
-// queries when the index is built.
-type IndexConfig struct {
-	Version    uint64           `cbor:"1,keyasint"` // grows
-	Composites []CompositeIndex `cbor:"2,keyasint,omitempty"`
-	Exempt     []FieldIndex     `cbor:"3,keyasint,omitempty"` // fields that are not indexed by themselves, or otherwise than by default
-}
-
-// CompositeIndex orders documents by several fields.
-type CompositeIndex struct {
-	ID         uint32        `cbor:"1,keyasint"`
-	Collection string        `cbor:"2,keyasint"` // id
-	Group      bool          `cbor:"3,keyasint,omitempty"`
-	Fields     []IndexedPart `cbor:"4,keyasint"`
-}
-
-// IndexedPart is one field of a composite index.
-type IndexedPart struct {
-	Field    string `cbor:"1,keyasint"`
-	Desc     bool   `cbor:"2,keyasint,omitempty"`
-	Contains bool   `cbor:"3,keyasint,omitempty"` // by array element
-}
-
-// FieldIndex says how one field of a collection group is indexed by itself.
-type FieldIndex struct {
-	Collection string `cbor:"1,keyasint"`
-	Field      string `cbor:"2,keyasint"` // canonical path; "*" is every field
-	Off        bool   `cbor:"3,keyasint,omitempty"`
-	Group      bool   `cbor:"4,keyasint,omitempty"` // also over the whole collection group
-}
-
 // DocumentCheck and QueryCheck are what an optimistic transaction has read; a
 // commit that carries them is Aborted if it would be read differently now.
 type DocumentCheck struct {
