@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cloud.google.com/go/firestore/apiv1/admin/adminpb"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -218,6 +219,8 @@ func databaseOf(req any) string {
 		name = r.GetName()
 	case *firestorepb.UpdateDocumentRequest:
 		name = r.GetDocument().GetName()
+	case *adminpb.UpdateFieldRequest:
+		name = r.GetField().GetName()
 	}
 	segments := strings.SplitN(name, "/", 5)
 	return strings.Join(segments[:min(len(segments), 4)], "/")
@@ -291,7 +294,7 @@ func (a Auth) interceptors() []grpc.ServerOption {
 }
 
 func (g *Guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if !strings.HasPrefix(info.FullMethod, servicePrefix) {
+	if public(info.FullMethod) {
 		return handler(ctx, req)
 	}
 	who, address := callerOf(ctx), addressOf(ctx)
@@ -306,7 +309,7 @@ func (g *Guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 }
 
 func (g *Guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	if !strings.HasPrefix(info.FullMethod, servicePrefix) {
+	if public(info.FullMethod) {
 		return handler(srv, ss)
 	}
 	return handler(srv, &guardedStream{ServerStream: ss, guard: g, who: callerOf(ss.Context()), address: addressOf(ss.Context())})

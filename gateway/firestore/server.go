@@ -105,6 +105,10 @@ type Options struct {
 	Clock   func() time.Time // time.Now if nil
 	// Panicked is told of a request that a defect ended; nil: nobody is.
 	Panicked func(method string, cause any, stack []byte)
+	// Beside registers further services on every Server. Their callers are
+	// identified, held to the same limits and counted like those of Firestore
+	// (CallerOf); nil: there are none.
+	Beside func(grpc.ServiceRegistrar)
 }
 
 // Service implements google.firestore.v1.Firestore. The only state of its own
@@ -117,6 +121,7 @@ type Service struct {
 	metrics  *Metrics
 	clock    func() time.Time
 	panicked func(method string, cause any, stack []byte)
+	beside   func(grpc.ServiceRegistrar)
 
 	transactions *transactions
 }
@@ -135,9 +140,12 @@ func New(o Options) *Service {
 	if o.Panicked == nil {
 		o.Panicked = func(string, any, []byte) {}
 	}
+	if o.Beside == nil {
+		o.Beside = func(grpc.ServiceRegistrar) {}
+	}
 	s := &Service{
 		router: o.Router, auth: o.Auth, limits: o.Limits.withDefaults(),
-		metrics: o.Metrics, clock: o.Clock, panicked: o.Panicked,
+		metrics: o.Metrics, clock: o.Clock, panicked: o.Panicked, beside: o.Beside,
 	}
 	s.transactions = newTransactions(&s.limits, s.metrics, s.clock)
 	return s
@@ -164,13 +172,20 @@ func (s *Service) Server(more ...grpc.ServerOption) *grpc.Server {
 	}, more...)...)
 	firestorepb.RegisterFirestoreServer(g, s)
 	healthpb.RegisterHealthServer(g, health.NewServer())
+	s.beside(g)
 	return g
 }
 
-// servicePrefix begins the methods that need a caller; only health does not.
-const servicePrefix = "/google.firestore.v1.Firestore/"
+// public reports whether a method needs no caller; only health does not.
+func public(method string) bool {
+	return strings.HasPrefix(method, "/"+healthpb.Health_ServiceDesc.ServiceName+"/")
+}
 
 type callerKey struct{}
+
+// CallerOf returns who sent the request of a context that a Server gave to the
+// method of a service.
+func CallerOf(ctx context.Context) route.Caller { return callerOf(ctx) }
 
 func callerOf(ctx context.Context) route.Caller {
 	who, _ := ctx.Value(callerKey{}).(route.Caller)
@@ -179,7 +194,7 @@ func callerOf(ctx context.Context) route.Caller {
 
 // enter says who calls and bounds how long the call may take.
 func (s *Service) enter(ctx context.Context, method string) (context.Context, context.CancelFunc, error) {
-	if !strings.HasPrefix(method, servicePrefix) {
+	if public(method) {
 		return ctx, func() {}, nil
 	}
 	who, err := s.auth.identify(ctx)

@@ -52,7 +52,7 @@ var rooms = []room{
 	{"route", ". wire keys query program/*", "", worldly},
 	{"gateway/account", ".", "", worldly},
 	{"gateway/firestore", ". query value route program/shard",
-		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
+		"cloud.google.com/go/firestore/apiv1/firestorepb cloud.google.com/go/firestore/apiv1/admin/adminpb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
 	{"gateway/rest", ".",
 		"cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
 	{"gateway/front", ".", "", worldly},
