@@ -24,6 +24,7 @@ type doors struct {
 	operator  *admin.Door
 	registry  *prometheus.Registry
 	local     *rest.Local // by which rest reaches documents
+	inner     *rest.Local // by which the console does, as the administrator
 }
 
 // doorOptions say what differs between nodes.
@@ -43,17 +44,26 @@ func openDoors(h *host.Host, opt host.Options, o doorOptions) (*doors, error) {
 	panicked := func(method string, cause any, stack []byte) {
 		opt.Log.Error("a request ended in a defect", "method", method, "cause", cause, "stack", string(stack))
 	}
+	metrics := firestore.NewMetrics(o.registry)
 	d := &doors{registry: o.registry, documents: firestore.New(firestore.Options{
-		Router: h.Router, Auth: o.auth, Metrics: firestore.NewMetrics(o.registry), Panicked: panicked,
+		Router: h.Router, Auth: o.auth, Metrics: metrics, Panicked: panicked,
 	})}
-	d.operator, err = admin.New(admin.Options{
-		Source: h.Source(), Router: h.Router, Root: host.Root, Registry: o.registry, Keys: keys,
-		Address: o.operator, Console: console.Files(), Version: version, Backup: h.Backup,
+	forConsole, err := d.openInner(firestore.Options{
+		Router: h.Router, Auth: firestore.Auth{Dev: true}, Metrics: metrics, Panicked: panicked,
 	})
 	if err != nil {
 		return nil, err
 	}
+	d.operator, err = admin.New(admin.Options{
+		Source: h.Source(), Router: h.Router, Root: host.Root, Registry: o.registry, Keys: keys,
+		Address: o.operator, Console: console.Files(), Version: version, Backup: h.Backup, Data: forConsole,
+	})
+	if err != nil {
+		d.close()
+		return nil, err
+	}
 	if d.local, err = rest.NewLocal(d.documents.Server(rest.LocalOptions()...)); err != nil {
+		d.close()
 		return nil, err
 	}
 	web, err := rest.New(rest.Options{Service: telling{d.local}, Origins: o.origins, Metrics: rest.NewMetrics(o.registry), Panicked: panicked})
@@ -65,9 +75,35 @@ func openDoors(h *host.Host, opt host.Options, o doorOptions) (*doors, error) {
 	return d, nil
 }
 
+// openInner makes a second door to documents, which has no port: only the
+// operator's door reaches it, with requests of a session, and there everybody
+// is the administrator.
+func (d *doors) openInner(o firestore.Options) (http.Handler, error) {
+	var err error
+	if d.inner, err = rest.NewLocal(firestore.New(o).Server(rest.LocalOptions()...)); err != nil {
+		return nil, err
+	}
+	door, err := rest.New(rest.Options{Service: d.inner, Panicked: o.Panicked})
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Authorization", "Bearer owner")
+		door.ServeHTTP(w, r)
+	}), nil
+}
+
+// close also closes doors of which only a part was made.
 func (d *doors) close() {
-	d.operator.Close()
-	d.local.Close() // cuts off what is under way: the ports are closed before
+	if d.operator != nil {
+		d.operator.Close()
+	}
+	for _, l := range []*rest.Local{d.local, d.inner} { // cuts off what is under way: the ports are closed before
+		if l != nil {
+			l.Close()
+		}
+	}
 }
 
 // split gives requests for data to one handler and all others to another. It

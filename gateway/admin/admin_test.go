@@ -26,6 +26,8 @@ import (
 	"atoll/console"
 	"atoll/gateway/admin"
 	"atoll/gateway/admin/plain"
+	"atoll/gateway/firestore"
+	"atoll/gateway/rest"
 	"atoll/host"
 	"atoll/program/shard"
 	"atoll/route"
@@ -41,6 +43,7 @@ type world struct {
 	door  *admin.Door
 	url   string
 	token string
+	data  http.Handler // answers what the console asks of documents
 
 	mu      sync.Mutex
 	answers []string // requests that were answered with a success
@@ -100,20 +103,38 @@ func newWorld(t *testing.T, change func(admin.Source) admin.Source) *world {
 		source = change(source)
 	}
 	server := httptest.NewUnstartedServer(nil)
+	registry := prometheus.NewRegistry()
+	w := &world{t: t, host: h, token: token, data: dataDoor(t, h, registry)}
 	door, err := admin.New(admin.Options{
-		Source: source, Router: h.Router, Root: host.Root, Registry: prometheus.NewRegistry(), Keys: keys,
-		Address: server.Listener.Addr(), Console: console.Files(), Version: "test",
+		Source: source, Router: h.Router, Root: host.Root, Registry: registry, Keys: keys,
+		Address: server.Listener.Addr(), Console: console.Files(), Version: "test", Data: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.data.ServeHTTP(rw, r) }),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, host: h, door: door, token: token}
+	w.door = door
 	server.Config.Handler = w
 	server.Start()
 	t.Cleanup(server.Close)
 	t.Cleanup(door.Close)
 	w.url = server.URL
 	return w
+}
+
+// dataDoor serves documents to the console, as the command does.
+func dataDoor(t *testing.T, h *host.Host, registry *prometheus.Registry) http.Handler {
+	t.Helper()
+	documents := firestore.New(firestore.Options{Router: h.Router, Auth: firestore.Auth{Dev: true}, Metrics: firestore.NewMetrics(registry)})
+	local, err := rest.NewLocal(documents.Server(rest.LocalOptions()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { local.Close() })
+	door, err := rest.New(rest.Options{Service: local})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return door
 }
 
 func (w *world) set(path, text string) {
@@ -168,6 +189,7 @@ func (w *world) get(path string) string {
 
 var privatePaths = []string{
 	"/", "/app.js", "/metrics", "/debug/", "/debug/subnets", "/debug/store", "/debug/pprof/heap", "/v1/overview", "/v1/databases",
+	"/v1/samples", "/data/v1/projects/p/databases/(default)/documents/c/d", "/data/",
 	"/v1/tail?database=projects/p/databases/(default)", "/v1/document?database=projects/p/databases/(default)&path=c/d",
 }
 

@@ -58,6 +58,9 @@ const consoleCanisters = 100
 const (
 	readsTotal  = "atoll_firestore_documents_read_total"
 	writesTotal = "atoll_firestore_writes_total"
+
+	requestsTotal = "atoll_firestore_requests_total" // by method and code
+	secondsTotal  = "atoll_firestore_request_seconds"
 )
 
 func (d *Door) overview(w http.ResponseWriter, r *http.Request) {

@@ -28,6 +28,10 @@ type Options struct {
 	Address  net.Addr // on which the node listens
 	Console  fs.FS    // the files of the console, index.html among them
 	Version  string
+	// Data serves Firestore's REST interface in the operator's name. The door
+	// passes on what comes from a session alone, and says no more of who asks.
+	// nil: documents are only shown.
+	Data http.Handler
 	// Backup makes a backup of the node; see package backup. nil: it makes none.
 	Backup func(ctx context.Context, dir string, full bool, tell func(backup.Progress)) (backup.Manifest, error)
 }
@@ -45,6 +49,9 @@ type Door struct {
 	started  time.Time
 	mux      *http.ServeMux
 	handler  http.Handler
+
+	data    http.Handler
+	history history
 
 	makeBackup func(context.Context, string, bool, func(backup.Progress)) (backup.Manifest, error)
 	backingUp  sync.Mutex // held while a backup is made
@@ -65,15 +72,18 @@ func New(o Options) (*Door, error) {
 	d := &Door{
 		source: o.Source, router: o.Router, root: o.Root, registry: o.Registry, keys: o.Keys,
 		version: o.Version, address: o.Address.String(), port: port, started: time.Now(), mux: http.NewServeMux(), makeBackup: o.Backup,
+		data: o.Data, history: history{spans: newSpans()},
 	}
 	d.closing, d.close = context.WithCancel(context.Background())
 	d.register()
 	d.routes(o.Console)
-	d.handler = d.guard(d.mux)
+	d.handler = d.guard(d.split())
+	go d.record(d.closing)
 	return d, nil
 }
 
-// Close ends the streams, so that the server can be shut down.
+// Close ends the streams, so that the server can be shut down, and the taking of
+// samples.
 func (d *Door) Close() { d.close() }
 
 // Link returns a new link that begins a session, once.
@@ -81,6 +91,18 @@ func (d *Door) Link() string { return "http://" + d.address + d.keys.Link() }
 
 // ServeHTTP implements http.Handler.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.handler.ServeHTTP(w, r) }
+
+// split gives requests for documents to Options.Data and all others to the mux.
+func (d *Door) split() http.Handler {
+	documents := d.private(d.passData)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ownsData(r) {
+			documents.ServeHTTP(w, r)
+			return
+		}
+		d.mux.ServeHTTP(w, r)
+	})
+}
 
 func (d *Door) routes(console fs.FS) {
 	open := func(pattern string, h http.HandlerFunc) { d.mux.HandleFunc(pattern, h) }
@@ -96,6 +118,7 @@ func (d *Door) routes(console fs.FS) {
 	private("GET /metrics", metrics.ServeHTTP)
 
 	private("GET /v1/overview", d.overview)
+	private("GET /v1/samples", d.samples)
 	private("GET /v1/databases", d.databases)
 	private("GET /v1/collections", d.collections)
 	private("GET /v1/documents", d.documents)
