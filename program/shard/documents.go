@@ -8,8 +8,8 @@ import (
 )
 
 // documents is a source of the documents of some spans, of whatever
-// collection, that exist at the time of the reading: for queries that no index
-// narrows. It finds each by two seeks, whatever lies between.
+// collection, for queries that no index narrows. It finds each by two seeks,
+// whatever lies between; those count that exist at the time of the reading.
 type documents struct {
 	*reading
 	it    atoll.Iterator
@@ -17,6 +17,7 @@ type documents struct {
 	back  bool
 
 	found   bool
+	live    bool   // it exists
 	current []byte // docKey
 }
 
@@ -28,6 +29,7 @@ func newDocuments(r *reading, spans []span, back bool) *documents {
 }
 
 func (s *documents) ok() bool       { return s.found }
+func (s *documents) stood() bool    { return s.live }
 func (s *documents) tail() []byte   { return s.current }
 func (s *documents) docKey() []byte { return s.current }
 func (s *documents) close() error   { return s.it.Close() }
@@ -45,24 +47,21 @@ func (s *documents) place(bound []byte) error {
 		if s.back {
 			n = len(s.spans) - 1 - n
 		}
-		for at, ok := s.spans[n].enter(bound, s.back); ok; at, ok = s.spans[n].enter(at, s.back) {
-			ok, err := s.seek(at)
-			if err != nil {
-				return err
-			}
-			if !ok || !s.spans[n].contains(s.current) {
-				break
-			}
-			v, ok, err := newest(s.ranges, s.d.Family, s.current, s.at)
-			s.stats.Keys++
-			if s.found = ok && !v.tombstone; err != nil || s.found {
-				return err
-			}
-			s.stats.Needed++
-			if at = behind(s.current); s.back {
-				at = bytes.Clone(s.current)
-			}
+		at, ok := s.spans[n].enter(bound, s.back)
+		if !ok {
+			continue
 		}
+		if ok, err := s.seek(at); err != nil {
+			return err
+		} else if !ok || !s.spans[n].contains(s.current) {
+			continue
+		}
+		v, ok, err := newest(s.ranges, s.d.Family, s.current, s.at)
+		s.stats.Keys++
+		if s.found, s.live = true, ok && !v.tombstone; !s.live {
+			s.stats.Needed++
+		}
+		return err
 	}
 	return nil
 }

@@ -143,10 +143,16 @@ func (st *stream) begin() error {
 func (s *search) isFew(r *reading, t *term, fixed []lookup) (bool, error) {
 	st := &stream{reading: r, s: s, names: t.names}
 	s.meet(st, t, fixed, t.names)
+	scan := r.scan
+	defer func() { r.scan = scan }()
+	r.scan = r.stats.Keys + r.few
 	err := st.begin()
-	for limit := r.stats.Keys + r.few; err == nil && r.stats.Keys < limit; {
+	for err == nil && r.stats.Keys < r.scan {
 		var ok bool
-		if ok, err = st.align(); !ok || err != nil {
+		if ok, err = st.align(); err == errBudget {
+			return false, st.close(nil)
+		}
+		if !ok || err != nil {
 			return true, st.close(err)
 		}
 		r.stats.Needed++

@@ -29,10 +29,12 @@ type reading struct {
 }
 
 // source shows documents one after the other, each under a tail: what is
-// special about its key, which ends with the docKey. Slices are valid until
-// the next move.
+// special about its key, which ends with the docKey. It shows those too that
+// did not stand there at the time of the reading, so that whoever goes over
+// many of them can stop in between. Slices are valid until the next move.
 type source interface {
 	ok() bool       // there is one at hand
+	stood() bool    // it counts
 	tail() []byte   //
 	docKey() []byte // the end of the tail
 	next() error
@@ -66,6 +68,7 @@ func newScan(r *reading, head []byte, spans []span, back bool) *scan {
 }
 
 func (s *scan) ok() bool       { return s.first != nil }
+func (s *scan) stood() bool    { return s.first.stood }
 func (s *scan) tail() []byte   { return s.first.tail }
 func (s *scan) docKey() []byte { return s.first.tail[len(s.first.tail)-s.first.docLen:] }
 
@@ -88,11 +91,20 @@ func (s *scan) place(bound []byte) error {
 	return nil
 }
 
-// choose takes the side whose entry comes first.
+// choose takes the side whose entry comes first, of two that are alike the one
+// that stood.
 func (s *scan) choose() {
 	s.first = nil
 	for _, side := range s.sides {
-		if side.ok && (s.first == nil || bytes.Compare(side.tail, s.first.tail) < 0 != s.back) {
+		if !side.ok {
+			continue
+		}
+		if s.first == nil {
+			s.first = side
+			continue
+		}
+		order := bytes.Compare(side.tail, s.first.tail)
+		if order == 0 && side.stood || order != 0 && order < 0 != s.back {
 			s.first = side
 		}
 	}
@@ -118,7 +130,9 @@ type side struct {
 	back  bool
 	ended bool // the space of ended entries
 
-	ok     bool // an entry is at hand, which stood at the time of the reading
+	ok     bool // an entry is at hand
+	stood  bool // it stood at the time of the reading
+	sought bool // all entries of this tail have been looked for
 	tail   []byte
 	docLen int
 	buf    []byte // for bounds
@@ -138,8 +152,8 @@ func newSide(r *reading, head []byte, spans []span, back, ended bool) *side {
 }
 
 // place goes to the first entry at or behind a bound, as source.place does.
-func (s *side) place(bound []byte) error {
-	s.n = 0
+func (s *side) place(bound []byte) (err error) {
+	s.n, s.ok = 0, false
 	if s.back {
 		s.n = len(s.spans) - 1
 	}
@@ -148,12 +162,11 @@ func (s *side) place(bound []byte) error {
 		if !ok {
 			continue
 		}
-		done, err := s.settle(s.seek(from))
-		if done || err != nil {
+		s.ok, err = s.settle(s.seek(from))
+		if s.ok || err != nil {
 			return err
 		}
 	}
-	s.ok = false
 	return nil
 }
 
@@ -179,15 +192,13 @@ func (s *side) seek(bound []byte) bool {
 }
 
 // step goes to the next entry.
-func (s *side) step() error {
-	done, err := s.settle(s.move())
-	if done || err != nil {
+func (s *side) step() (err error) {
+	if s.ok, err = s.settle(s.move()); s.ok || err != nil {
 		return err
 	}
 	// The next span lies wholly behind this one.
 	s.turn()
 	if s.n < 0 || s.n >= len(s.spans) {
-		s.ok = false
 		return nil
 	}
 	s.stats.Seeks++
@@ -204,36 +215,69 @@ func (s *side) move() bool {
 	return s.it.Next()
 }
 
-// settle goes on from where the iterator stands to an entry that stood at the
-// time of the reading; done is false if there is none in the span at hand.
-func (s *side) settle(ok bool) (done bool, err error) {
-	for ; ok; ok = s.move() {
-		key := s.it.Key()
-		if len(key) < len(s.head) {
-			return false, damaged("index key", key)
+// settle takes the entry that the iterator stands on; ok is false if it is not
+// in the span at hand. Of ended entries that differ in nothing but their times
+// it takes two at most, however many there are: the first it comes to, and the
+// one that can have stood.
+func (s *side) settle(moved bool) (ok bool, err error) {
+	for ; moved; moved = s.skip() {
+		tail := s.it.Key()
+		if len(tail) < len(s.head) {
+			return false, damaged("index key", tail)
 		}
-		tail := key[len(s.head):]
+		tail = tail[len(s.head):]
 		if at := s.spans[s.n]; s.back && bytes.Compare(tail, at.lo) < 0 || !s.back && at.hi != nil && bytes.Compare(tail, at.hi) >= 0 {
 			return false, nil
 		}
-		s.tail = append(s.tail[:0], tail...)
-		stood, err := s.stood()
-		if s.ok = stood; err != nil || stood {
-			return true, err
+		if !s.ok || !s.again(tail) {
+			s.tail, s.sought = append(s.tail[:0], tail...), false
+			return true, s.look()
 		}
-		s.stats.Needed++
+		if s.stood || s.sought {
+			continue
+		}
+		s.sought = true
+		if s.seekEnd(s.at+1) && s.again(s.it.Key()[len(s.head):]) {
+			s.tail = append(s.tail[:0], s.it.Key()[len(s.head):]...)
+			return true, s.look()
+		}
 	}
 	return false, nil
 }
 
-// stood reports whether the entry under the iterator stood at the time of the
-// reading.
-func (s *side) stood() (bool, error) {
-	s.ok = false
+// again reports whether an ended entry differs from the one at hand in nothing
+// but its times.
+func (s *side) again(tail []byte) bool {
+	return s.ended && len(tail) == len(s.tail)+timeLen && bytes.HasPrefix(tail, s.tail)
+}
+
+// seekEnd moves the iterator to the first entry of the tail at hand that ended
+// at or after a time: entries of one tail never overlap, so the first that
+// ended after the time of the reading is the only one that can have stood then.
+func (s *side) seekEnd(at atoll.Time) bool {
+	s.stats.Seeks++
+	s.buf = append(append(s.buf[:0], s.head...), s.tail...)
+	s.buf = binary.BigEndian.AppendUint64(s.buf, uint64(at))
+	return s.it.SeekGE(s.buf)
+}
+
+// skip moves the iterator behind all entries of the tail at hand.
+func (s *side) skip() bool {
+	s.stats.Seeks++
+	s.buf = append(append(s.buf[:0], s.head...), s.tail...)
+	if s.back {
+		return s.it.SeekLT(s.buf)
+	}
+	s.buf = append(s.buf, afterTimes...)
+	return s.it.SeekGE(s.buf)
+}
+
+// look reads the entry under the iterator, whose tail was taken.
+func (s *side) look() error {
 	s.stats.Keys++
 	st, err := parseStanding(s.it.Value())
 	if err != nil {
-		return false, err
+		return err
 	}
 	to := atoll.MaxTime
 	if n := len(s.tail) - timeLen; s.ended && n >= 0 {
@@ -241,7 +285,10 @@ func (s *side) stood() (bool, error) {
 		s.tail = s.tail[:n]
 	}
 	if s.docLen = st.docLen; s.docLen > len(s.tail) {
-		return false, damaged("index key", s.it.Key())
+		return damaged("index key", s.it.Key())
 	}
-	return st.since <= s.at && s.at < to, nil
+	if s.stood = st.since <= s.at && s.at < to; !s.stood {
+		s.stats.Needed++
+	}
+	return nil
 }

@@ -101,6 +101,13 @@ func (st *stream) align() (ok bool, err error) {
 			st.setFloor()
 			return false, errBudget
 		}
+		if !st.primary.stood() {
+			if err := st.primary.next(); err != nil {
+				return false, err
+			}
+			st.moved = true
+			continue
+		}
 		bound, hold, err := st.agree()
 		if hold || err != nil {
 			return hold, err
@@ -133,19 +140,36 @@ func (st *stream) agree() (bound []byte, hold bool, err error) {
 			return keys.SubtreeEnd(ancestor), false, nil
 		}
 	}
+	return st.meet(key)
+}
+
+// meet reports whether all probes hold a document. Otherwise the bound is that
+// of the furthest place to which one of them leads, so that the rarest value
+// leads the way, whichever probe has it.
+func (st *stream) meet(key []byte) (bound []byte, hold bool, err error) {
+	far := key
 	for _, p := range st.probes {
-		ok, err := p.find(key, st.back)
-		if err != nil || !ok {
+		ok, err := p.find(far, st.back)
+		if err != nil {
 			return nil, false, err
 		}
-		if found := p.docKey(); !bytes.Equal(found, key) {
-			if st.back {
-				return keys.After(found), false, nil
+		for ; ok && !p.stood() && bytes.Equal(p.docKey(), far); ok = p.ok() {
+			if err := p.next(); err != nil {
+				return nil, false, err
 			}
-			return found, false, nil
 		}
+		if !ok {
+			return nil, false, nil
+		}
+		far = p.docKey()
 	}
-	return nil, true, nil
+	switch {
+	case bytes.Equal(far, key):
+		return nil, true, nil
+	case st.back:
+		return keys.After(far), false, nil
+	}
+	return far, false, nil
 }
 
 // enterAny returns where the documents of some spans go on at or behind a
