@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"atoll"
+	"atoll/program/shard"
 )
 
 // Budgets bound what clients may have a node do. Of each, 0 sets no bound.
@@ -24,4 +25,72 @@ func (b Budgets) Check() error {
 		return atoll.Errorf(atoll.Invalid, "a budget must be 0, for none, or more")
 	}
 	return nil
+}
+
+// Budget is one of Budgets.
+type Budget int
+
+// The budgets, in the order of their names.
+const (
+	KeysBudget Budget = iota
+	DocumentsBudget
+	TimeBudget
+	CallerKeysBudget
+)
+
+var budgetNames = [...]string{KeysBudget: "keys", DocumentsBudget: "documents", TimeBudget: "time", CallerKeysBudget: "caller-keys"}
+
+// Flags of the command that set budgets, which errors name.
+const (
+	KeysFlag       = "query-keys"
+	DocumentsFlag  = "query-documents"
+	TimeFlag       = "query-time"
+	CallerKeysFlag = "caller-keys"
+)
+
+// Budgets returns the table's; none if it is nil.
+func (t *Table) Budgets() Budgets {
+	if t == nil {
+		return Budgets{}
+	}
+	return t.budgets
+}
+
+// Over counts a request that was ended because of a budget.
+func (t *Table) Over(b Budget) { t.over[b].Add(1) }
+
+// Allow fails with ResourceExhausted if a query has used up a budget of its own
+// with what it read so far. A nil Call is allowed everything.
+func (c *Call) Allow(spent shard.QueryStats) error {
+	if c == nil {
+		return nil
+	}
+	b := &c.table.budgets
+	switch {
+	case b.Keys > 0 && spent.Keys >= b.Keys:
+		return c.over(KeysBudget, "it has read %d keys, and %d are allowed (--%s)", spent.Keys, b.Keys, KeysFlag)
+	case b.Documents > 0 && spent.Documents >= b.Documents:
+		return c.over(DocumentsBudget, "it has read %d documents, and %d are allowed (--%s)", spent.Documents, b.Documents, DocumentsFlag)
+	case b.Time > 0:
+		return c.InTime()
+	}
+	return nil
+}
+
+// InTime fails with ResourceExhausted if a query has used up its time.
+func (c *Call) InTime() error {
+	if c == nil || c.table.budgets.Time == 0 {
+		return nil
+	}
+	if took, most := c.table.clock().Sub(c.start), c.table.budgets.Time; took >= most {
+		return c.over(TimeBudget, "it has taken %s, and %s are allowed (--%s)", took.Round(time.Millisecond), most, TimeFlag)
+	}
+	return nil
+}
+
+func (c *Call) over(b Budget, format string, args ...any) error {
+	c.table.Over(b)
+	e := atoll.Errorf(atoll.ResourceExhausted, format, args...)
+	e.Msg = "the budget of one query is used up: " + e.Msg + ". The query is " + c.Text() + "; narrow it, ask for it in pages, or add an index that serves it"
+	return e
 }

@@ -50,7 +50,7 @@ var rooms = []room{
 
 	// Doors: somebody's protocol turned into messages and queries.
 	{"route", ". wire keys query program/*", "", worldly},
-	{"gateway/account", ".", "", worldly},
+	{"gateway/account", ". query program/shard", "github.com/prometheus/client_golang", worldly},
 	{"gateway/firestore", ". query value route program/shard",
 		"cloud.google.com/go/firestore/apiv1/firestorepb cloud.google.com/go/firestore/apiv1/admin/adminpb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
 	{"gateway/rest", ".",
