@@ -175,12 +175,12 @@ func ceil(x float64) float64 {
 
 // run accounts for one query of a shape.
 func run(table *Table, c *clock, field string, costs Costs, took time.Duration, failed bool) {
-	call := table.Begin("RunQuery")
+	call := table.Begin("RunQuery", c.now)
 	q := query.Query{Collection: "c", Where: &query.Filter{Op: query.Equal, Field: field}}
 	call.Query(db, &q, nil)
 	call.Spend(costs)
 	c.now = c.now.Add(took)
-	call.End(failed)
+	call.End(c.now, failed)
 }
 
 func TestReport(t *testing.T) {
@@ -189,7 +189,7 @@ func TestReport(t *testing.T) {
 		run(table, c, "a", Costs{Keys: 10, Results: 2, Bytes: 800}, time.Duration(i+1)*time.Millisecond, i < 3)
 	}
 	run(table, c, "b", Costs{Keys: 7}, time.Second, false)
-	table.Begin("GetDocument").End(true)
+	table.Begin("GetDocument", c.now).End(c.now, true)
 	r, err := table.Report("count", "", 10)
 	if err != nil {
 		t.Fatal(err)
@@ -305,18 +305,18 @@ func gathered(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 }
 
 func TestSessions(t *testing.T) {
-	table, _ := newTable(t, Options{})
-	s := table.BeginSession("Write")
+	table, now := newTable(t, Options{})
+	s := table.BeginSession("Write", now.now)
 	for range 3 {
 		part, ends := s.Part()
 		part.Commit(db, []shard.Write{{Op: shard.OpSet, Path: "a/1"}})
 		if !ends || part == s {
 			t.Fatal("a message is no call of its own")
 		}
-		part.End(false)
+		part.End(now.now, false)
 	}
-	s.End(false)
-	one := table.Begin("Commit")
+	s.End(now.now, false)
+	one := table.Begin("Commit", now.now)
 	if part, ends := one.Part(); part != one || ends {
 		t.Error("a request has parts")
 	}
@@ -328,14 +328,14 @@ func TestSessions(t *testing.T) {
 // TestNobody does everything without a table.
 func TestNobody(t *testing.T) {
 	var table *Table
-	c := table.Begin("RunQuery")
+	c := table.Begin("RunQuery", time.Time{})
 	c.Query(db, &query.Query{}, nil)
 	c.Spend(Costs{Keys: 1})
 	part, ends := c.Part()
 	if err := c.Allow(shard.QueryStats{Keys: 1 << 40}); err != nil || c != nil || part != nil || ends || Of(With(t.Context(), c)) != nil || c.Text() != "" {
 		t.Errorf("got %v, %v", c, err)
 	}
-	c.End(false)
+	c.End(time.Time{}, false)
 }
 
 func TestBudgets(t *testing.T) {
@@ -345,12 +345,12 @@ func TestBudgets(t *testing.T) {
 		took  time.Duration
 		want  string
 	}{
-		{shard.QueryStats{Keys: 99, Documents: 9}, 999 * time.Millisecond, ""},
+		{shard.QueryStats{Seeks: 1, Keys: 99, Documents: 9}, 999 * time.Millisecond, ""},
 		{shard.QueryStats{Keys: 100}, 0, "it has read 100 keys, and 100 are allowed (--query-keys). The query is c where a == ?"},
 		{shard.QueryStats{Documents: 12}, 0, "it has read 12 documents, and 10 are allowed (--query-documents)"},
-		{shard.QueryStats{}, time.Second, "it has taken 1s, and 1s are allowed (--query-time)"},
+		{shard.QueryStats{Seeks: 1}, time.Second, "it has taken 1s, and 1s are allowed (--query-time)"},
 	} {
-		call := table.Begin("RunQuery")
+		call := table.Begin("RunQuery", c.now)
 		call.Query(db, &query.Query{Collection: "c", Where: &query.Filter{Op: query.Equal, Field: "a"}}, nil)
 		c.now = c.now.Add(x.took)
 		err := call.Allow(x.spent)
@@ -377,16 +377,17 @@ func BenchmarkQuery(b *testing.B) {
 	}
 	q := normal(b, query.Query{Collection: "cities", Where: all(query.And, cond(query.Equal, "country", value.String("PT")), cond(query.Greater, "population", value.Int(1))),
 		Order: []query.Order{{Field: "population", Desc: true}}, Limit: 20})
+	now := time.Now()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			c := table.Begin("RunQuery")
+			c := table.Begin("RunQuery", now)
 			c.Query(db, &q, nil)
 			if err := c.Allow(shard.QueryStats{Keys: 20}); err != nil {
 				b.Error(err)
 			}
 			c.Spend(Costs{Keys: 20, Results: 20})
-			c.End(false)
+			c.End(now, false)
 		}
 	})
 }
@@ -398,9 +399,10 @@ func BenchmarkEvict(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
+	now := time.Now()
 	for i := range b.N {
-		c := table.Begin("GetDocument")
+		c := table.Begin("GetDocument", now)
 		c.Documents(db, []atoll.Path{atoll.Path(fmt.Sprintf("c%d/x", i))})
-		c.End(false)
+		c.End(now, false)
 	}
 }

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"fmt"
 	"time"
 
 	"atoll"
@@ -27,18 +28,17 @@ func (b Budgets) Check() error {
 	return nil
 }
 
-// Budget is one of Budgets.
-type Budget int
+// budget is one of Budgets.
+type budget int
 
-// The budgets, in the order of their names.
 const (
-	KeysBudget Budget = iota
-	DocumentsBudget
-	TimeBudget
-	CallerKeysBudget
+	keysBudget budget = iota
+	documentsBudget
+	timeBudget
+	callerKeysBudget
 )
 
-var budgetNames = [...]string{KeysBudget: "keys", DocumentsBudget: "documents", TimeBudget: "time", CallerKeysBudget: "caller-keys"}
+var budgetNames = [...]string{keysBudget: "keys", documentsBudget: "documents", timeBudget: "time", callerKeysBudget: "caller-keys"}
 
 // Flags of the command that set budgets, which errors name.
 const (
@@ -56,11 +56,15 @@ func (t *Table) Budgets() Budgets {
 	return t.budgets
 }
 
-// Over counts a request that was ended because of a budget.
-func (t *Table) Over(b Budget) { t.over[b].Add(1) }
+// OverCallerKeys counts a request whose caller has used up what one caller may
+// read in a minute, and returns what to say.
+func (t *Table) OverCallerKeys(c *Call) string {
+	t.over[callerKeysBudget].Add(1)
+	return fmt.Sprintf("you have used up your budget of %d keys read in a minute (--%s), now with %s", t.budgets.CallerKeys, CallerKeysFlag, c.Text())
+}
 
 // Allow fails with ResourceExhausted if a query has used up a budget of its own
-// with what it read so far. A nil Call is allowed everything.
+// with what it read so far, or its time. A nil Call is allowed everything.
 func (c *Call) Allow(spent shard.QueryStats) error {
 	if c == nil {
 		return nil
@@ -68,10 +72,10 @@ func (c *Call) Allow(spent shard.QueryStats) error {
 	b := &c.table.budgets
 	switch {
 	case b.Keys > 0 && spent.Keys >= b.Keys:
-		return c.over(KeysBudget, "it has read %d keys, and %d are allowed (--%s)", spent.Keys, b.Keys, KeysFlag)
+		return c.over(keysBudget, "it has read %d keys, and %d are allowed (--%s)", spent.Keys, b.Keys, KeysFlag)
 	case b.Documents > 0 && spent.Documents >= b.Documents:
-		return c.over(DocumentsBudget, "it has read %d documents, and %d are allowed (--%s)", spent.Documents, b.Documents, DocumentsFlag)
-	case b.Time > 0:
+		return c.over(documentsBudget, "it has read %d documents, and %d are allowed (--%s)", spent.Documents, b.Documents, DocumentsFlag)
+	case spent.Seeks > 0: // looking at the clock costs more than the rest
 		return c.InTime()
 	}
 	return nil
@@ -83,13 +87,13 @@ func (c *Call) InTime() error {
 		return nil
 	}
 	if took, most := c.table.clock().Sub(c.start), c.table.budgets.Time; took >= most {
-		return c.over(TimeBudget, "it has taken %s, and %s are allowed (--%s)", took.Round(time.Millisecond), most, TimeFlag)
+		return c.over(timeBudget, "it has taken %s, and %s are allowed (--%s)", took.Round(time.Millisecond), most, TimeFlag)
 	}
 	return nil
 }
 
-func (c *Call) over(b Budget, format string, args ...any) error {
-	c.table.Over(b)
+func (c *Call) over(b budget, format string, args ...any) error {
+	c.table.over[b].Add(1)
 	e := atoll.Errorf(atoll.ResourceExhausted, format, args...)
 	e.Msg = "the budget of one query is used up: " + e.Msg + ". The query is " + c.Text() + "; narrow it, ask for it in pages, or add an index that serves it"
 	return e

@@ -61,18 +61,19 @@ type Call struct {
 	buf [192]byte // of most keys
 }
 
-// Begin starts to keep account of a request. A nil table gives a nil Call.
-func (t *Table) Begin(method string) *Call {
+// Begin starts to keep account of a request that came in at a time of the
+// table's clock. A nil table gives a nil Call.
+func (t *Table) Begin(method string, now time.Time) *Call {
 	if t == nil {
 		return nil
 	}
-	return &Call{table: t, method: method, start: t.clock()}
+	return &Call{table: t, method: method, start: now}
 }
 
 // BeginSession is for a stream whose messages are requests of their own: each
 // of them is what Part returns, and the session itself counts nothing.
-func (t *Table) BeginSession(method string) *Call {
-	c := t.Begin(method)
+func (t *Table) BeginSession(method string, now time.Time) *Call {
+	c := t.Begin(method, now)
 	if c != nil {
 		c.session = true
 	}
@@ -80,21 +81,20 @@ func (t *Table) BeginSession(method string) *Call {
 }
 
 // Part returns the Call that an operation belongs to: c, or a new one within a
-// session, which the caller ends.
+// session, which begins now and is ended by the caller.
 func (c *Call) Part() (part *Call, ends bool) {
 	if c == nil || !c.session {
 		return c, false
 	}
-	return c.table.Begin(c.method), true
+	return c.table.Begin(c.method, c.table.clock()), true
 }
 
-// End adds the request to the accounts. It is called once, behind everything
-// else.
-func (c *Call) End(failed bool) {
+// End adds the request, which was answered now, to the accounts. It is called
+// once, behind everything else.
+func (c *Call) End(now time.Time, failed bool) {
 	if c == nil || c.session {
 		return
 	}
-	now := c.table.clock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.shape(atoll.Database{}, "", nil) // unless it has one

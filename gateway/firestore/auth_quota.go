@@ -107,8 +107,8 @@ func (b *bucket) wait(r Rate, n float64) time.Duration {
 	return time.Duration((n - b.level) / r.PerSecond * float64(time.Second))
 }
 
-// account is what one caller or database has left.
-type account struct {
+// balance is what one caller or database has left.
+type balance struct {
 	who             string
 	requests, bytes bucket
 }
@@ -121,7 +121,7 @@ type accounts struct {
 
 	mu      sync.Mutex // guards what follows; nothing else is locked under it
 	byName  map[string]*list.Element
-	recent  list.List // of *account, the one used last in front
+	recent  list.List // of *balance, the one used last in front
 	evicted uint64
 }
 
@@ -130,7 +130,7 @@ func newAccounts(q Quota, limit int, clock func() time.Time) *accounts {
 }
 
 // get returns an account, filled; the caller holds mu.
-func (a *accounts) get(who string) *account {
+func (a *accounts) get(who string) *balance {
 	now := a.clock()
 	e, ok := a.byName[who]
 	if ok {
@@ -138,13 +138,13 @@ func (a *accounts) get(who string) *account {
 	} else {
 		if len(a.byName) >= a.limit {
 			last := a.recent.Back()
-			delete(a.byName, a.recent.Remove(last).(*account).who)
+			delete(a.byName, a.recent.Remove(last).(*balance).who)
 			a.evicted++
 		}
-		e = a.recent.PushFront(&account{who: who})
+		e = a.recent.PushFront(&balance{who: who})
 		a.byName[who] = e
 	}
-	c := e.Value.(*account)
+	c := e.Value.(*balance)
 	c.requests.fill(a.quota.Requests, now)
 	c.bytes.fill(a.quota.Bytes, now)
 	return c
@@ -185,7 +185,7 @@ func (a *accounts) empty(who string) (wait time.Duration) {
 	if !ok {
 		return 0 // most callers never fail, and need no account
 	}
-	c := e.Value.(*account)
+	c := e.Value.(*balance)
 	c.requests.fill(a.quota.Requests, a.clock())
 	return c.requests.wait(a.quota.Requests, 1)
 }

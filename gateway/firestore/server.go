@@ -9,6 +9,7 @@ import (
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"atoll"
+	"atoll/gateway/account"
 	"atoll/program/shard"
 	"atoll/query"
 	"atoll/route"
@@ -103,6 +105,8 @@ type Options struct {
 	Limits  Limits
 	Metrics *Metrics         // nil: counted for nobody
 	Clock   func() time.Time // time.Now if nil
+	// Accounts are kept of all requests, and hold the budgets; nil: there are none.
+	Accounts *account.Table
 	// Panicked is told of a request that a defect ended; nil: nobody is.
 	Panicked func(method string, cause any, stack []byte)
 	// Beside registers further services on every Server. Their callers are
@@ -120,6 +124,7 @@ type Service struct {
 	limits   Limits
 	metrics  *Metrics
 	clock    func() time.Time
+	accounts *account.Table
 	panicked func(method string, cause any, stack []byte)
 	beside   func(grpc.ServiceRegistrar)
 
@@ -144,9 +149,10 @@ func New(o Options) *Service {
 		o.Beside = func(grpc.ServiceRegistrar) {}
 	}
 	s := &Service{
-		router: o.Router, auth: o.Auth, limits: o.Limits.withDefaults(),
-		metrics: o.Metrics, clock: o.Clock, panicked: o.Panicked, beside: o.Beside,
+		auth: o.Auth, limits: o.Limits.withDefaults(),
+		metrics: o.Metrics, clock: o.Clock, accounts: o.Accounts, panicked: o.Panicked, beside: o.Beside,
 	}
+	s.router = meter(&o, s.limits.Deadline)
 	s.transactions = newTransactions(&s.limits, s.metrics, s.clock)
 	return s
 }
@@ -210,15 +216,18 @@ func (s *Service) enter(ctx context.Context, method string) (context.Context, co
 func (s *Service) guard(ctx context.Context, fullMethod string, serve func(context.Context) error) error {
 	start := s.clock()
 	method := fullMethod[strings.LastIndexByte(fullMethod, '/')+1:]
+	call := s.account(fullMethod, method, start)
 	st := statusOf(s.recovered(method, func() error {
 		ctx, cancel, err := s.enter(ctx, fullMethod)
 		if err != nil {
 			return err
 		}
 		defer cancel()
-		return serve(ctx)
+		return serve(account.With(ctx, call))
 	}))
-	s.metrics.answered(method, st.Code(), s.clock().Sub(start))
+	now := s.clock()
+	s.metrics.answered(method, st.Code(), now.Sub(start))
+	call.End(now, st.Code() != codes.OK)
 	return st.Err()
 }
 
