@@ -2,10 +2,12 @@
 // turns HTTP requests with JSON into calls of the gRPC service
 // google.firestore.v1.Firestore and the answers back. It is a client of that
 // service and nothing else, so that both doors have one set of rules, limits,
-// counters and errors; it has no state.
+// counters and errors; it has no state. The services that firebase-tools
+// administers a database by, google.firestore.admin.v1.FirestoreAdmin and
+// google.longrunning.Operations, are reached in the same way.
 //
 // Which addresses there are follows from the annotations (google.api.http)
-// that the service's own definition carries, and how messages are written from
+// that the services' own definitions carry, and how messages are written from
 // the JSON form of protocol buffers; neither is repeated here. What goes beyond
 // them:
 //

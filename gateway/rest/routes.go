@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"strings"
 
+	"cloud.google.com/go/firestore/apiv1/admin/adminpb"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -30,35 +32,63 @@ type method struct {
 	twoWay          bool // the request is one too, which HTTP cannot carry
 }
 
-// allRoutes reads the routes from the definition of the service. It fails only
-// if the definition and this package do not fit.
+// operationRules are addresses of the operations of changes that take time. The
+// definition of their service has none that fit; these are Google's own, of
+// which the description of Firestore's administration tells.
+var operationRules = map[protoreflect.Name]string{
+	"GetOperation":   "/v1/{name=projects/*/databases/*/operations/*}",
+	"ListOperations": "/v1/{name=projects/*/databases/*}/operations",
+}
+
+// allRoutes reads the routes from the definitions of the services. It fails only
+// if a definition and this package do not fit.
 func allRoutes() ([]route, error) {
-	service := firestorepb.File_google_firestore_v1_firestore_proto.Services().ByName("Firestore")
 	var out []route
-	for i := range service.Methods().Len() {
-		d := service.Methods().Get(i)
-		rule, ok := proto.GetExtension(d.Options(), annotations.E_Http).(*annotations.HttpRule)
-		if !ok || rule == nil {
-			continue
-		}
-		m := &method{
-			name:    fmt.Sprintf("/%s/%s", service.FullName(), d.Name()),
-			streams: d.IsStreamingServer(), twoWay: d.IsStreamingClient(),
-		}
-		var err error
-		if m.request, err = protoregistry.GlobalTypes.FindMessageByName(d.Input().FullName()); err != nil {
-			return nil, err
-		}
-		if m.answer, err = protoregistry.GlobalTypes.FindMessageByName(d.Output().FullName()); err != nil {
-			return nil, err
-		}
-		for _, r := range append([]*annotations.HttpRule{rule}, rule.GetAdditionalBindings()...) {
-			one, err := newRoute(m, r)
+	for _, service := range []protoreflect.ServiceDescriptor{
+		firestorepb.File_google_firestore_v1_firestore_proto.Services().ByName("Firestore"),
+		adminpb.File_google_firestore_admin_v1_firestore_admin_proto.Services().ByName("FirestoreAdmin"),
+		longrunningpb.File_google_longrunning_operations_proto.Services().ByName("Operations"),
+	} {
+		for i := range service.Methods().Len() {
+			d := service.Methods().Get(i)
+			rule, ok := proto.GetExtension(d.Options(), annotations.E_Http).(*annotations.HttpRule)
+			if service.FullName().Parent() == "google.longrunning" {
+				path, known := operationRules[d.Name()]
+				rule, ok = &annotations.HttpRule{Pattern: &annotations.HttpRule_Get{Get: path}}, known
+			}
+			if !ok || rule == nil {
+				continue
+			}
+			routes, err := methodRoutes(service, d, rule)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, one)
+			out = append(out, routes...)
 		}
+	}
+	return out, nil
+}
+
+// methodRoutes returns the routes to one method.
+func methodRoutes(service protoreflect.ServiceDescriptor, d protoreflect.MethodDescriptor, rule *annotations.HttpRule) ([]route, error) {
+	m := &method{
+		name:    fmt.Sprintf("/%s/%s", service.FullName(), d.Name()),
+		streams: d.IsStreamingServer(), twoWay: d.IsStreamingClient(),
+	}
+	var err error
+	if m.request, err = protoregistry.GlobalTypes.FindMessageByName(d.Input().FullName()); err != nil {
+		return nil, err
+	}
+	if m.answer, err = protoregistry.GlobalTypes.FindMessageByName(d.Output().FullName()); err != nil {
+		return nil, err
+	}
+	var out []route
+	for _, r := range append([]*annotations.HttpRule{rule}, rule.GetAdditionalBindings()...) {
+		one, err := newRoute(m, r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one)
 	}
 	return out, nil
 }

@@ -63,6 +63,22 @@ var mappings = []struct {
 	{"POST", root + ":executePipeline", `{}`, "ExecutePipeline", `{"database": "` + database + `"}`},
 	{"POST", root + ":listCollectionIds", `{"pageSize": 2}`, "ListCollectionIds", `{"parent": "` + root + `", "pageSize": 2}`},
 	{"POST", root + "/c/x:listCollectionIds?$alt=json;enum-encoding=int&$prettyPrint=0&alt=json&fields=a", ``, "ListCollectionIds", `{"parent": "` + root + `/c/x"}`},
+
+	// Those by which firebase-tools administers indexes.
+	{"GET", database, "", "GetDatabase", `{"name": "` + database + `"}`},
+	{"GET", database + "/collectionGroups/-/indexes", "", "ListIndexes", `{"parent": "` + database + `/collectionGroups/-"}`},
+	{"GET", database + "/collectionGroups/c/indexes?pageSize=2&pageToken=2", "", "ListIndexes", `{"parent": "` + database + `/collectionGroups/c", "pageSize": 2, "pageToken": "2"}`},
+	{"GET", database + "/collectionGroups/c/indexes/16", "", "GetIndex", `{"name": "` + database + `/collectionGroups/c/indexes/16"}`},
+	{"POST", database + "/collectionGroups/c/indexes", `{"queryScope": "COLLECTION", "fields": [{"fieldPath": "a", "order": "ASCENDING"}]}`,
+		"CreateIndex", `{"parent": "` + database + `/collectionGroups/c", "index": {"queryScope": "COLLECTION", "fields": [{"fieldPath": "a", "order": "ASCENDING"}]}}`},
+	{"DELETE", database + "/collectionGroups/c/indexes/16", "", "DeleteIndex", `{"name": "` + database + `/collectionGroups/c/indexes/16"}`},
+	{"GET", database + "/collectionGroups/c/fields/%60a.b%60", "", "GetField", "{\"name\": \"" + database + "/collectionGroups/c/fields/`a.b`\"}"},
+	{"GET", database + "/collectionGroups/-/fields?filter=indexConfig.usesAncestorConfig=false%20OR%20ttlConfig:*", "",
+		"ListFields", `{"parent": "` + database + `/collectionGroups/-", "filter": "indexConfig.usesAncestorConfig=false OR ttlConfig:*"}`},
+	{"PATCH", database + "/collectionGroups/c/fields/a?updateMask=indexConfig", `{"indexConfig": {}}`,
+		"UpdateField", `{"field": {"name": "` + database + `/collectionGroups/c/fields/a", "indexConfig": {}}, "updateMask": "indexConfig"}`},
+	{"GET", database + "/operations", "", "ListOperations", `{"name": "` + database + `"}`},
+	{"GET", database + "/operations/index-16", "", "GetOperation", `{"name": "` + database + `/operations/index-16"}`},
 }
 
 func TestMappings(t *testing.T) {
@@ -102,7 +118,7 @@ var refused = []struct {
 	name, message    string
 }{
 	{"GET", root, "", 404, "NOT_FOUND", "no method of Firestore has the address GET"},
-	{"GET", "projects/p/databases/(default)", "", 404, "NOT_FOUND", "no method"},
+	{"GET", "projects/p", "", 404, "NOT_FOUND", "no method"},
 	{"GET", "projects//databases/(default)/documents/c", "", 404, "NOT_FOUND", "no method"},
 	{"GET", "projects/p/databases/(default)/indexes/c", "", 404, "NOT_FOUND", "no method"},
 	{"PUT", root + "/c/x", "", 404, "NOT_FOUND", "PUT"},

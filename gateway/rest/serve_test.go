@@ -11,7 +11,9 @@ import (
 	"sync"
 	"testing"
 
+	"cloud.google.com/go/firestore/apiv1/admin/adminpb"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -166,6 +168,8 @@ func (l *listener) server() *grpc.Server {
 			return note(s.Context(), info.FullMethod, m)
 		}))...)
 	firestorepb.RegisterFirestoreServer(g, firestorepb.UnimplementedFirestoreServer{})
+	adminpb.RegisterFirestoreAdminServer(g, adminpb.UnimplementedFirestoreAdminServer{})
+	longrunningpb.RegisterOperationsServer(g, longrunningpb.UnimplementedOperationsServer{})
 	return g
 }
 
