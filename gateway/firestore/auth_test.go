@@ -40,6 +40,14 @@ func TestCallers(t *testing.T) {
 	if again.Principal != alice.Principal || bob.Principal == alice.Principal || other.Principal == alice.Principal {
 		t.Error("a principal must follow from issuer and subject, and from nothing else")
 	}
+	signed, err := auth.Caller("Bearer " + jwt(`{"alg":"RS256"}`, `{"sub":"alice","iss":"i"}`, "c2ln"))
+	if err != nil || signed.Principal != alice.Principal {
+		t.Errorf("with a signature: got %+v, %v", signed, err)
+	}
+	server, err := auth.Caller("Bearer " + jwt(`{"alg":"RS256"}`, `{"sub":"s@example.com","iss":"s@example.com","aud":"https://firestore.googleapis.com/"}`, "c2ln"))
+	if err != nil || server.Principal != Administrator || server.Claims != nil {
+		t.Errorf("a server's own token: got %+v, %v", server, err)
+	}
 	old, err := auth.Caller("Bearer " + jwt(unsigned, `{"user_id":"alice","iss":"i","exp":1000.5}`, ""))
 	if err != nil || old.Principal != alice.Principal {
 		t.Errorf("user_id in place of sub: got %+v, %v", old, err)
@@ -54,7 +62,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 		"empty":         "Bearer ",
 		"one part":      "Bearer abc",
 		"four parts":    "Bearer a.b.c.d",
-		"signed":        "Bearer " + jwt(`{"alg":"RS256"}`, `{"sub":"a"}`, "sig"),
+		"no signature":  "Bearer " + jwt(`{"alg":"RS256"}`, `{"sub":"a"}`, ""),
 		"claims none":   "Bearer " + jwt(unsigned, `{"sub":"a"}`, "sig"),
 		"no algorithm":  "Bearer " + jwt(`{}`, `{"sub":"a"}`, ""),
 		"no subject":    "Bearer " + jwt(unsigned, `{}`, ""),
@@ -86,7 +94,7 @@ func FuzzToken(f *testing.F) {
 	f.Add(jwt(unsigned, `{"user_id":"a"}`, ""))
 	f.Add("..")
 	f.Fuzz(func(t *testing.T, token string) {
-		c, err := parseUnsigned(token)
+		c, err := parseUnverified(token)
 		if err != nil {
 			if atoll.KindOf(err) != atoll.Unauthenticated {
 				t.Fatalf("%v is not Unauthenticated", err)

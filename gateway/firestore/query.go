@@ -18,8 +18,11 @@ import (
 
 // RunQuery streams the documents that a query finds, in its order, as fast as
 // the client reads them. The first response carries the id of a new
-// transaction; the last one, without a document, the read time if nothing was
-// found, and what explain_options asked for.
+// transaction. One without a document ends the stream if nothing was found,
+// with the read time, or if documents were skipped. What explain_options ask
+// for comes with the last response; if that is the plan alone, nothing was read
+// and so there is no read time, by which Google's clients tell one from the
+// other.
 func (s *Service) RunQuery(req *firestorepb.RunQueryRequest, out firestorepb.Firestore_RunQueryServer) error {
 	ctx, start := out.Context(), s.clock()
 	db, q, err := toQuery(req.GetParent(), req.GetStructuredQuery())
@@ -42,16 +45,24 @@ func (s *Service) RunQuery(req *firestorepb.RunQueryRequest, out firestorepb.Fir
 		r.paths = append(r.paths, path)
 	}
 	explain := req.GetExplainOptions()
+	r.explained = explain != nil
 	result, err := r.run(ctx, db, explain)
 	if err != nil {
 		return err
 	}
-	last := &firestorepb.RunQueryResponse{ReadTime: timestamp(result.Time), SkippedResults: int32(result.Skipped)}
+	last := r.last
+	if last == nil && (r.sent == 0 || result.Skipped > 0) {
+		last = &firestorepb.RunQueryResponse{}
+		if explain == nil || explain.GetAnalyze() {
+			last.ReadTime = timestamp(result.Time)
+		}
+	}
+	if last == nil {
+		return nil
+	}
+	last.SkippedResults = int32(result.Skipped)
 	if explain != nil {
 		last.ExplainMetrics = metricsOf(&q.Query, explain, &result, r.sent, s.clock().Sub(start))
-	}
-	if explain == nil && r.sent > 0 && result.Skipped == 0 {
-		return nil
 	}
 	return out.Send(last)
 }
@@ -64,6 +75,10 @@ type queryReply struct {
 	q    *asked
 	view *view
 	sent int
+	// A query that is explained has its last response kept back, for the
+	// figures that are known when all is read.
+	explained bool
+	last      *firestorepb.RunQueryResponse
 }
 
 // run runs the query. If it is only to be explained, it reads one document at
@@ -99,7 +114,14 @@ func (r *queryReply) send(at atoll.Time, f *shard.Found) error {
 		return err
 	}
 	r.sent++
-	return r.out.Send(&firestorepb.RunQueryResponse{Document: doc, ReadTime: timestamp(at)})
+	reply := &firestorepb.RunQueryResponse{Document: doc, ReadTime: timestamp(at)}
+	if r.explained {
+		reply, r.last = r.last, reply
+	}
+	if reply == nil {
+		return nil
+	}
+	return r.out.Send(reply)
 }
 
 // setDistance puts the distance of a vector search into a document's field.
@@ -141,7 +163,7 @@ func metricsOf(q *query.Query, explain *firestorepb.ExplainOptions, result *rout
 	m.ExecutionStats = &firestorepb.ExecutionStats{
 		ResultsReturned:   int64(sent),
 		ExecutionDuration: durationpb.New(took),
-		ReadOperations:    int64(max(st.Documents, sent)),
+		ReadOperations:    int64(max(st.Documents, sent, 1)), // one that finds nothing costs one, as at Google's
 		DebugStats: textStruct("index_entries_scanned", strconv.Itoa(st.Keys), "documents_scanned", strconv.Itoa(st.Documents),
 			"index_seeks", strconv.Itoa(st.Seeks)),
 	}

@@ -48,12 +48,20 @@ func TestRunQuery(t *testing.T) {
 		t.Errorf("names: %v, %v", names, err)
 	}
 	skipped, err := ask(t, c, &firestorepb.RunQueryRequest{ExplainOptions: &firestorepb.ExplainOptions{Analyze: true}}, func(q *firestorepb.StructuredQuery) { q.Offset = 1 })
-	if last := len(skipped) - 1; err != nil || last != 1 || skipped[last].GetSkippedResults() != 1 || skipped[last].GetExplainMetrics().GetExecutionStats().GetResultsReturned() != 1 {
+	if last := len(skipped) - 1; err != nil || last != 0 || skipped[last].GetDocument() == nil || skipped[last].GetSkippedResults() != 1 || skipped[last].GetExplainMetrics().GetExecutionStats().GetResultsReturned() != 1 {
 		t.Errorf("with an offset: %v, %v", skipped, err)
 	}
 	plan, err := ask(t, c, &firestorepb.RunQueryRequest{ExplainOptions: &firestorepb.ExplainOptions{}}, nil)
-	if err != nil || len(plan) != 1 || plan[0].GetDocument() != nil || plan[0].GetExplainMetrics().GetPlanSummary() == nil || plan[0].GetExplainMetrics().GetExecutionStats() != nil {
+	if err != nil || len(plan) != 1 || plan[0].GetDocument() != nil || plan[0].GetReadTime() != nil || plan[0].GetExplainMetrics().GetPlanSummary() == nil || plan[0].GetExplainMetrics().GetExecutionStats() != nil {
 		t.Errorf("the plan alone: %v, %v", plan, err)
+	}
+	both, err := ask(t, c, &firestorepb.RunQueryRequest{ExplainOptions: &firestorepb.ExplainOptions{Analyze: true}}, nil)
+	if err != nil || len(both) != 2 || both[0].GetDocument() == nil || both[1].GetDocument() == nil || both[0].GetExplainMetrics() != nil || both[1].GetExplainMetrics().GetExecutionStats().GetResultsReturned() != 2 {
+		t.Errorf("the figures must come with the last document: %v, %v", both, err)
+	}
+	unmatched, err := ask(t, c, &firestorepb.RunQueryRequest{ExplainOptions: &firestorepb.ExplainOptions{Analyze: true}}, func(q *firestorepb.StructuredQuery) { q.From[0].CollectionId = "none" })
+	if err != nil || len(unmatched) != 1 || unmatched[0].GetReadTime() == nil || unmatched[0].GetExplainMetrics().GetExecutionStats().GetReadOperations() != 1 {
+		t.Errorf("the figures of nothing: %v, %v", unmatched, err)
 	}
 	none, err := ask(t, c, &firestorepb.RunQueryRequest{}, func(q *firestorepb.StructuredQuery) { q.Limit = wrapperspb.Int32(0) })
 	if err != nil || len(none) != 1 || none[0].GetDocument() != nil {
