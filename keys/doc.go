@@ -44,7 +44,9 @@
 //
 //	1   every field         collection, end | field | kind | value | docKey
 //	2   every document      collection's id as escaped bytes | docKey
-//	16  and on: composites  reserved
+//	3   chosen fields       collection's id as escaped bytes | field | kind | value | docKey
+//	16  and on: composites  collection, end | values | docKey
+//	                        values | docKey, if it is for the collection group
 //
 // A collection is its ids as in a docKey and 0x00. A field is each of its
 // names as 0x01 and escaped bytes, then 0x00. The kind is 0x01 for the field's
@@ -52,6 +54,13 @@
 // writes. So what a query over one collection finds by one value is contiguous
 // and in the order of names, and what it finds by a range of values is in the
 // order of values.
+//
+// The values of a composite index are what AppendIndexed writes for each of its
+// fields, one after the other, descending ones by the direction Descending; of
+// an array by element, each element has an entry. Documents with equal values
+// always ascend: an index in which they are to descend is stored with all its
+// directions turned over, and read backwards. A composite index holds the
+// documents that have all of its fields.
 //
 // An ended entry has the time at which it ended in its key, and the time from
 // which on it stood in its value: entries of one document and value never

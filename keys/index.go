@@ -11,9 +11,10 @@ import (
 // Numbers of indexes, in the spaces Index and PastIndex. See the package
 // comment.
 const (
-	IndexFields    uint32 = 1  // every field and array element, by collection
-	IndexMembers   uint32 = 2  // every document, by the id of its collection
-	FirstComposite uint32 = 16 // indexes over several fields begin here
+	IndexFields      uint32 = 1  // every field and array element, by collection
+	IndexMembers     uint32 = 2  // every document, by the id of its collection
+	IndexGroupFields uint32 = 3  // chosen fields and their elements, by the collection's id
+	FirstComposite   uint32 = 16 // indexes over several fields begin here
 )
 
 // EntryKind says what of a field an entry holds. Its numbers are stored.
@@ -59,6 +60,43 @@ func AppendField(dst []byte, path value.FieldPath, k EntryKind) []byte {
 		dst = AppendFieldName(dst, name)
 	}
 	return AppendFieldKind(dst, k)
+}
+
+// CutCollection splits what AppendCollection has written off the beginning of
+// b, and returns the collection's last id. It fails with Invalid.
+func CutCollection(b []byte) (collection, id, rest []byte, err error) {
+	ids := b
+	for i := 0; len(ids) > 0 && (ids[0] != markEnd || i%2 == 0); i++ {
+		n := idLen(ids)
+		if n == 0 || ids[0] == markNumeric && i%2 == 0 {
+			break
+		}
+		id, ids = ids[1:n], ids[n:]
+		if i%2 == 0 && len(ids) > 0 && ids[0] == markEnd {
+			n := len(b) - len(ids) + 1
+			return b[:n:n], unescape(nil, id), ids[1:], nil
+		}
+	}
+	return nil, nil, nil, badKey("of an index over collections", b)
+}
+
+// CutField splits what AppendField has written off the beginning of b. It fails
+// with Invalid.
+func CutField(b []byte) (field []byte, path value.FieldPath, k EntryKind, rest []byte, err error) {
+	names := b
+	for len(names) > 0 && names[0] == markName {
+		n := textLen(names[1:])
+		if n == 0 {
+			break
+		}
+		path = append(path, string(unescape(nil, names[1:1+n])))
+		names = names[1+n:]
+	}
+	if len(path) == 0 || len(names) < 2 || names[0] != markEnd {
+		return nil, nil, 0, nil, badKey("of an index over fields", b)
+	}
+	n := len(b) - len(names) + 2
+	return b[:n:n], path, EntryKind(names[1]), names[2:], nil
 }
 
 // PastEntry returns the key under which an entry stands once it has ended at a

@@ -1,9 +1,6 @@
 package directory
 
-import (
-	"atoll"
-	"atoll/program/shard"
-)
+import "atoll/program/shard"
 
 // Methods of indexes. Administrator, the canister that created the database
 // and the node itself may call them; others are refused with PermissionDenied.
@@ -13,9 +10,8 @@ const (
 )
 
 // Administrator is in whose name the doors send what the installation's
-// administrator asks for. It is an opaque id of the Internet Computer
-// interface specification ("Principals"), which no user and no canister has.
-const Administrator atoll.Principal = "owner\x01"
+// administrator asks for.
+const Administrator = shard.Administrator
 
 // SetIndexesRequest replaces what is set about a database's indexes. It fails
 // with Invalid as shard.IndexConfig.Check does; with Aborted if IfVersion is

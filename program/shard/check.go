@@ -96,6 +96,9 @@ func (p *part) find(q query.Query, now atoll.Time, budget *int) (found []candida
 	if err != nil {
 		return nil, err
 	}
+	if err := s.customize(p.maintenance.state, now); err != nil {
+		return nil, err
+	}
 	r := &reading{ranges: p.ranges, d: p.Descriptor, at: now, limits: usual}
 	r.scan = *budget
 	all, err := newResults(s, r, span{})

@@ -44,12 +44,13 @@ func (p Program) collect(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 		return nil, err
 	}
 	reply := new(CollectReply)
+	m := &maintenance{state: ctx.State()}
 	budget := req.Limit
 	for i := range owned {
 		if p.planted.Has(planted.HistoryTooShort) {
 			h.Versions = ctx.Turn().Now
 		}
-		c := collection{ctx: ctx, ranges: ctx.Ranges(), d: &owned[i], budget: &budget, reply: reply}
+		c := collection{ctx: ctx, ranges: ctx.Ranges(), d: &owned[i], budget: &budget, reply: reply, maintenance: m}
 		if err := c.run(h, min(req.Requests, ctx.Turn().Now)); err != nil {
 			return nil, err
 		}
@@ -81,6 +82,7 @@ type collection struct {
 	d      *Descriptor
 	budget *int // feed entries that may still be looked at
 	reply  *CollectReply
+	*maintenance
 
 	came [passes]FeedCursor // how far each pass came
 }
@@ -218,6 +220,10 @@ func (c *collection) forgetEntries(docKey []byte, older, newer *version) error {
 	if err != nil {
 		return err
 	}
+	m, err := c.maintenance.find(path.Parent().ID())
+	if err != nil {
+		return err
+	}
 	change := change{path: path, key: docKey}
 	if change.old, err = older.fields(); err != nil {
 		return err
@@ -225,7 +231,7 @@ func (c *collection) forgetEntries(docKey []byte, older, newer *version) error {
 	if change.new, err = newer.fields(); err != nil {
 		return err
 	}
-	for _, key := range change.reindex(c.d.Family).ended {
+	for _, key := range change.reindex(c.d.Family, m).ended {
 		c.remove(keys.PastEntry(key, newer.at))
 	}
 	return nil

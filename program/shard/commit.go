@@ -23,6 +23,7 @@ type commitment struct {
 type part struct {
 	ranges atoll.State
 	*Descriptor
+	maintenance maintenance
 }
 
 // commit applies all writes of a request or none, and returns its encoded
@@ -85,7 +86,7 @@ func (c *commitment) join(ctxs []atoll.Context, req *CommitRequest) error {
 		if err != nil {
 			return err
 		}
-		c.parts[i] = part{ctx.Ranges(), d}
+		c.parts[i] = part{ctx.Ranges(), d, maintenance{state: ctx.State()}}
 		if first := c.parts[0]; d.Database != first.Database || d.Family != first.Family {
 			return atoll.Errorf(atoll.Invalid, "ranges %d and %d are of different databases or families; a commit is to one", first.Range, d.Range)
 		}

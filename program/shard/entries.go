@@ -18,11 +18,13 @@ type change struct {
 
 // reindex returns what the change does to the index of a family. Fields that
 // are the same before and after are passed without their entries being made.
-func (c *change) reindex(f Family) *reindex {
+func (c *change) reindex(f Family, m *maintained) *reindex {
 	collection := c.path.Parent()
 	e := &entries{docKey: c.key}
+	e.follow(f, collection.ID(), m)
 	e.head = keys.AppendIndexHead(make([]byte, 0, 64), uint32(f), keys.Index, keys.IndexFields)
 	e.head = keys.AppendCollection(e.head, collection)
+	e.own = len(e.head)
 	switch {
 	case c.old == nil:
 		e.fields(&e.begun, *c.new)
@@ -32,6 +34,16 @@ func (c *change) reindex(f Family) *reindex {
 		e.ended.add(memberKey(f, collection.ID(), c.key))
 	default:
 		e.differ(*c.old, *c.new)
+	}
+	if m != nil {
+		for _, x := range m.composites {
+			if c.old != nil {
+				x.add(&e.ended, f, c.path, c.key, *c.old, 0)
+			}
+			if c.new != nil {
+				x.add(&e.begun, f, c.path, c.key, *c.new, 0)
+			}
+		}
 	}
 	return e.result()
 }
@@ -54,8 +66,35 @@ func appendMembers(f Family, collection string, room int) []byte {
 type entries struct {
 	head   []byte // of all keys, and the names of the field at hand
 	docKey []byte
+	ruled
 
 	ended, begun keyList
+}
+
+// ruled is where the field at hand stands among fields with other indexes than
+// the usual ones. It is zero for a collection without any.
+type ruled struct {
+	rule  *rule
+	to    policy // of the field at hand
+	group []byte // head of entries for the collection group
+	own   int    // bytes of entries.head before the names
+}
+
+// follow lets the entries be those that the rules ask for.
+func (e *entries) follow(f Family, collection string, m *maintained) {
+	if m == nil || m.rules == nil {
+		return
+	}
+	e.rule, e.to = &m.rules.root, m.rules.usual
+	e.group = groupHead(f, collection)
+}
+
+// enter adds a name to the field at hand.
+func (e *entries) enter(name string) (was ruled) {
+	was = e.ruled
+	e.head = keys.AppendFieldName(e.head, name)
+	e.rule, e.to = e.rule.step(e.to, name)
+	return was
 }
 
 // differ collects the entries in which two maps differ.
@@ -87,11 +126,11 @@ func (e *entries) differField(old, new value.Field) {
 		return
 	}
 	n := len(e.head)
-	e.head = keys.AppendFieldName(e.head, old.Name)
+	was := e.enter(old.Name)
 	e.add(&e.ended, keys.ByValue, old.Value)
 	e.add(&e.begun, keys.ByValue, new.Value)
 	e.differ(old.Value, new.Value)
-	e.head = e.head[:n]
+	e.head, e.ruled = e.head[:n], was
 }
 
 // fields collects the entries of all fields of a map.
@@ -105,7 +144,7 @@ func (e *entries) fields(to *keyList, m value.Value) {
 // array, and the fields of its map.
 func (e *entries) field(to *keyList, f value.Field) {
 	n := len(e.head)
-	e.head = keys.AppendFieldName(e.head, f.Name)
+	was := e.enter(f.Name)
 	e.add(to, keys.ByValue, f.Value)
 	switch f.Value.Kind() {
 	case value.KindArray:
@@ -115,16 +154,25 @@ func (e *entries) field(to *keyList, f value.Field) {
 	case value.KindMap:
 		e.fields(to, f.Value)
 	}
-	e.head = e.head[:n]
+	e.head, e.ruled = e.head[:n], was
 }
 
-// add collects one entry of the field at hand.
+// add collects one entry of the field at hand, or as many as its policy asks
+// for.
 func (e *entries) add(to *keyList, k keys.EntryKind, v value.Value) {
+	if e.to.off {
+		return
+	}
+	start := len(to.buf)
 	b := append(to.buf, e.head...)
 	b = keys.AppendFieldKind(b, k)
 	b, _ = keys.AppendIndexed(b, v, keys.Ascending)
 	to.buf = append(b, e.docKey...)
 	to.ends = append(to.ends, len(to.buf))
+	if e.to.group {
+		to.buf = append(append(to.buf, e.group...), to.buf[start+e.own:]...)
+		to.ends = append(to.ends, len(to.buf))
+	}
 }
 
 // result returns what was collected, in order, without what both sides have.
@@ -177,12 +225,20 @@ func (l *keyList) sorted() [][]byte {
 // checkEntries fails with Invalid on a document that would have more than
 // MaxEntries. Equal elements of an array have one entry, so the entries are
 // only made where counting without that is too much.
-func checkEntries(path atoll.Path, key []byte, doc value.Value) error {
-	if countEntries(doc) < MaxEntries {
+func checkEntries(path atoll.Path, key []byte, doc value.Value, m *maintained) error {
+	most, err := m.checkComposites(path, key, doc)
+	if err != nil {
+		return err
+	}
+	fields := countEntries(doc)
+	if m != nil && m.rules != nil {
+		fields *= 2 // each may be there for the collection group too
+	}
+	if most+fields < MaxEntries {
 		return nil
 	}
 	c := change{path: path, key: key, new: &doc}
-	if n := len(c.reindex(0).begun); n > MaxEntries {
+	if n := len(c.reindex(0, m).begun); n > MaxEntries {
 		return atoll.Errorf(atoll.Invalid, "the document has %d index entries; %d are allowed", n, MaxEntries)
 	}
 	return nil

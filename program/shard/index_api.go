@@ -20,6 +20,11 @@ const (
 // FirstComposite is the id of the first composite index of a database.
 const FirstComposite = keys.FirstComposite
 
+// Administrator is in whose name the doors send what the installation's
+// administrator asks for. It is an opaque id of the Internet Computer
+// interface specification ("Principals"), which no user and no canister has.
+const Administrator atoll.Principal = "owner\x01"
+
 // EveryField in FieldIndex.Field stands for all fields of a collection group
 // for which nothing else is set.
 const EveryField = "*"
@@ -70,7 +75,7 @@ type FieldIndex struct {
 type IndexState uint8
 
 // The states. Queries use an index that is IndexReady alone; writes maintain
-// all but those that are IndexDeleting.
+// that and one that is IndexBuilding.
 const (
 	IndexBuilding IndexState = 1
 	IndexReady    IndexState = 2
@@ -166,7 +171,7 @@ func (x *CompositeIndex) Check() error {
 	if err := checkGroup(x.Collection); err != nil {
 		return err
 	}
-	fields := x.parts()
+	fields := x.Parts()
 	if len(fields) < 2 || len(x.Fields) > MaxIndexParts {
 		return atoll.Errorf(atoll.Invalid, "the composite index %s has %d fields; 2 to %d are allowed besides %s, and one field has an index of its own",
 			x, len(fields), MaxIndexParts, value.NameField)
@@ -233,11 +238,11 @@ func checkField(text string) error {
 // Same reports whether two indexes order the same documents in the same way.
 // Their ids are not looked at.
 func (x *CompositeIndex) Same(o *CompositeIndex) bool {
-	return x.Collection == o.Collection && x.Group == o.Group && slices.Equal(x.parts(), o.parts()) && x.nameDesc() == o.nameDesc()
+	return x.Collection == o.Collection && x.Group == o.Group && slices.Equal(x.Parts(), o.Parts()) && x.nameDesc() == o.nameDesc()
 }
 
-// parts returns the fields without the name.
-func (x *CompositeIndex) parts() []IndexedPart {
+// Parts returns the fields without the name.
+func (x *CompositeIndex) Parts() []IndexedPart {
 	if n := len(x.Fields); n > 0 && x.Fields[n-1].Field == value.NameField {
 		return x.Fields[:n-1]
 	}

@@ -10,24 +10,37 @@ import (
 // open returns the stream of one term's documents within a span of positions;
 // nil if there can be none. It chooses the way:
 //
+//   - A composite index that has the order of all documents that the term can
+//     find, if there is one.
 //   - The order is that of names, but for fields that the term fixes: the
 //     entries of the fixed values are in that order, and a document is found
 //     where all of them meet. Without any, the membership of the collection is.
 //   - Otherwise the first field of the order leads, by its own index, and the
 //     fixed values are looked up beside it. If few documents have the fixed
 //     values, these are sorted instead.
-//   - All collections of an id have no index by field: their members are
+//   - All collections of an id have an index by field only where one was asked
+//     for, and a field that is not built has none yet: then the members are
 //     looked at, and sorted if need be.
+//
+// It fails with FailedPrecondition if the term asks for a field that is to have
+// no index.
 func (s *search) open(r *reading, t *term, within span) (*stream, error) {
 	x := s.shapeOf(t)
+	composite, composed := s.compose(t, &x)
+	if err := s.permit(t, composite); err != nil {
+		return nil, err
+	}
 	st := &stream{reading: r, s: s, names: t.names, bounds: within, floor: within.lo, before: x.before}
 	rest, ok := behindPrefix(within, x.before)
 	if !ok {
 		return nil, nil
 	}
+	fixed, whole := s.lookupsBeside(t, composite)
+	st.check = !whole
 	switch {
-	case len(x.rest) > 0 && !s.q.Descendants:
-		fixed := s.lookups(t)
+	case composed:
+		return st, s.followComposite(st, t, composite, &x, rest, fixed)
+	case len(x.rest) > 0 && s.indexed(x.rest[0].path):
 		if len(fixed) == 0 {
 			return st, s.lead(st, t, &x, rest, nil)
 		}
@@ -40,6 +53,9 @@ func (s *search) open(r *reading, t *term, within span) (*stream, error) {
 		}
 		s.meet(st, t, fixed, t.names)
 		st.plan += "; sort"
+	case len(x.rest) > 0 && len(fixed) > 0:
+		s.meet(st, t, fixed, t.names)
+		st.plan += "; sort. An index would help: " + s.wanted()
 	case len(x.rest) > 0:
 		s.browse(st, t, t.names)
 		st.plan += "; sort. An index of the collection group would help: " + s.wanted()
@@ -49,7 +65,7 @@ func (s *search) open(r *reading, t *term, within span) (*stream, error) {
 		if st.desc {
 			names = rest.flip()
 		}
-		if fixed := s.lookups(t); len(fixed) > 0 && !s.q.Descendants {
+		if len(fixed) > 0 {
 			s.meet(st, t, fixed, intersect(t.names, []span{names}))
 		} else {
 			s.browse(st, t, intersect(t.names, []span{names}))

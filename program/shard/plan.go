@@ -17,8 +17,9 @@ type search struct {
 	order   ordering
 	bounds  span // positions between the cursors
 	terms   []term
-	lacking bool // order no longer names all fields that documents must have
-	depth   int  // ids of the documents' paths; 0: any number
+	lacking bool    // order no longer names all fields that documents must have
+	depth   int     // ids of the documents' paths; 0: any number
+	custom  *custom // nil: the usual indexes
 }
 
 // term is one conjunction of a query's filters, sorted by what an index can do
@@ -175,6 +176,7 @@ func (t *term) filters() bool { return len(t.fields) > 0 || len(t.elements) > 0 
 type shape struct {
 	before []byte    // encodings of leading fields that the term fixes
 	rest   []sortKey // the fields that it does not fix
+	broken bool      // some that it fixes stand behind some that it does not
 	direct bool      // nothing but the first of rest and the name is left, in one direction
 }
 
@@ -188,7 +190,7 @@ func (s *search) shapeOf(t *term) shape {
 		case len(x.rest) == 0:
 			x.before = appendFlipped(x.before, f.one, k.desc)
 		default:
-			x.direct = false
+			x.direct, x.broken = false, true
 		}
 	}
 	switch len(x.rest) {
@@ -210,29 +212,53 @@ type lookup struct {
 }
 
 // lookups returns where the documents are found that have the values which the
-// term fixes.
+// term fixes, as far as there are indexes.
 func (s *search) lookups(t *term) []lookup {
-	var all []lookup
+	all, _ := s.lookupsBeside(t, fit{})
+	return all
+}
+
+// lookupsBeside is lookups but for values that a composite index knows of.
+// whole is false if some of the values have no index that can be used.
+func (s *search) lookupsBeside(t *term, known fit) (all []lookup, whole bool) {
+	whole = true
 	for i := range t.fields {
 		f := &t.fields[i]
-		if f.one != nil {
-			head := s.fieldHead(f.path, keys.ByValue, min(len(f.one), keys.MaxIndexed))
-			all = append(all, lookup{f.field + " ==", append(head, f.one[:min(len(f.one), keys.MaxIndexed)]...), len(f.one) >= keys.MaxIndexed})
+		if f.one == nil || known.covers(f.field, false) {
+			continue
 		}
+		if !s.indexed(f.path) {
+			whole = false
+			continue
+		}
+		head := s.fieldHead(f.path, keys.ByValue, min(len(f.one), keys.MaxIndexed))
+		all = append(all, lookup{f.field + " ==", append(head, f.one[:min(len(f.one), keys.MaxIndexed)]...), len(f.one) >= keys.MaxIndexed})
 	}
+	var last string // an index knows of one element of an array
 	for i := range t.elements {
 		f := &t.elements[i]
+		if known.covers(f.field, true) && last == "" {
+			last = f.field
+			continue
+		}
+		if !s.indexed(f.path) {
+			whole = false
+			continue
+		}
 		head := s.fieldHead(f.path, keys.ByElement, 32)
 		n := len(head)
 		head, _ = keys.AppendIndexed(head, f.elem, keys.Ascending)
 		all = append(all, lookup{f.field + " contains", head, len(head)-n >= keys.MaxIndexed})
 	}
-	return all
+	return all, whole
 }
 
 // fieldHead returns the beginning of the keys of all entries of a field in the
-// query's collection, with room for more.
+// query's collection, or in its group, with room for more.
 func (s *search) fieldHead(path value.FieldPath, k keys.EntryKind, room int) []byte {
+	if s.q.Descendants {
+		return keys.AppendField(groupHead(s.d.Family, s.q.Collection), path, k)
+	}
 	head := make([]byte, 0, 64+room)
 	head = keys.AppendIndexHead(head, uint32(s.d.Family), keys.Index, keys.IndexFields)
 	head = keys.AppendCollection(head, s.q.Parent.Child(s.q.Collection))

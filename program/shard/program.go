@@ -23,7 +23,7 @@ func New() Program { return Program{limits: usual} }
 // HistoryTooShort.
 func NewPlanted(defects planted.Set) Program { return Program{planted: defects, limits: usual} }
 
-// Update executes commit, assign and collect. Its errors: Unimplemented for
+// Update executes commit, assign, collect, indexes and build. Its errors: Unimplemented for
 // another method, Invalid for a malformed request, those of the method else.
 func (p Program) Update(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 	if in.IsReply {
@@ -36,6 +36,10 @@ func (p Program) Update(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 		return nil, assign(ctx, in)
 	case MethodCollect:
 		return p.collect(ctx, in)
+	case MethodIndexes:
+		return nil, setIndexes(ctx, in)
+	case MethodBuild:
+		return build(ctx, in)
 	}
 	return nil, noMethod("update", in.Method)
 }
@@ -67,6 +71,17 @@ func (p Program) Query(v atoll.View, q atoll.Question) ([]byte, error) {
 		return answer(v, q, p.find)
 	case MethodAggregate:
 		return answer(v, q, p.aggregate)
+	case MethodGroup:
+		return answer(v, q, p.group)
+	case MethodIndexStatus:
+		if err := mayAdminister(v.State(), q.Caller); err != nil {
+			return nil, err
+		}
+		s, err := indexStatus(v.State())
+		if err != nil {
+			return nil, err
+		}
+		return wire.Marshal(s), nil
 	case MethodStatus:
 		s, err := status(v.State())
 		if err != nil {

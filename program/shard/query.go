@@ -16,6 +16,7 @@ type pageToken struct {
 	Floor  []byte     `cbor:"2,keyasint,omitempty"`
 	Offset int        `cbor:"3,keyasint,omitempty"` // documents still to skip
 	Limit  int        `cbor:"4,keyasint,omitempty"` // documents still to return, if the query has a limit
+	Way    int        `cbor:"5,keyasint,omitempty"` // of an aggregation that goes through the documents in several ways
 }
 
 // begin reads the place at which a page begins.
@@ -27,7 +28,7 @@ func beginPage(after []byte, q *query.Query, at atoll.Time) (pageToken, error) {
 	if len(after) > MaxToken {
 		return t, badToken()
 	}
-	if err := wire.Unmarshal(after, &t); err != nil || t.Offset < 0 || t.Limit < 0 || (t.Limit == 0) != (q.Limit == 0) {
+	if err := wire.Unmarshal(after, &t); err != nil || t.Offset < 0 || t.Limit < 0 || t.Way < 0 || (t.Limit == 0) != (q.Limit == 0) {
 		return t, badToken()
 	}
 	if at != 0 && at != t.At {
@@ -55,6 +56,9 @@ func (p Program) prepare(v atoll.View, target Target, q query.Query, after []byt
 		return nil, nil, token, err
 	}
 	if token.At, err = readTime(v, token.At); err != nil {
+		return nil, nil, token, err
+	}
+	if err := s.customize(v.State(), token.At); err != nil {
 		return nil, nil, token, err
 	}
 	r := &reading{ranges: v.Ranges(), d: d, at: token.At, past: token.At < v.Turn().Now, limits: p.limits}

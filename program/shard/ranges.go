@@ -16,6 +16,9 @@ const (
 	stateRange    = 2
 	stateHorizons = 3
 	stateCursor   = 4
+	stateIndexes  = 5
+	stateGroup    = 6
+	stateJob      = 7
 )
 
 func rangeKey(id RangeID) []byte {
@@ -33,6 +36,12 @@ func (d *Descriptor) overlaps(o *Descriptor) bool {
 	return d.Family == o.Family &&
 		(len(d.End) == 0 || bytes.Compare(o.Start, d.End) < 0) &&
 		(len(o.End) == 0 || bytes.Compare(d.Start, o.End) < 0)
+}
+
+// covers reports whether all keys of o lie in d.
+func (d *Descriptor) covers(o *Descriptor) bool {
+	return d.Family == o.Family && bytes.Compare(d.Start, o.Start) <= 0 &&
+		(len(d.End) == 0 || len(o.End) > 0 && bytes.Compare(o.End, d.End) <= 0)
 }
 
 // check fails with Invalid on a descriptor that no directory would write.
@@ -83,6 +92,11 @@ func assign(ctx atoll.Context, in atoll.Input) error {
 	}
 	for i := range owned {
 		if err := checkSuccession(&owned[i], &d); err != nil {
+			return err
+		}
+	}
+	if !slices.ContainsFunc(owned, func(have Descriptor) bool { return have.covers(&d) }) {
+		if err := rebuildAll(ctx.State()); err != nil {
 			return err
 		}
 	}

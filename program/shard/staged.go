@@ -152,9 +152,12 @@ func (d *staged) differs() bool {
 // index finds out what the commit does to the document's index entries. It
 // fails with Invalid if the document would have too many.
 func (d *staged) index() error {
+	m, err := d.part.maintenance.find(d.path.Parent().ID())
+	if err != nil {
+		return err
+	}
 	c := change{path: d.path, key: d.key}
 	if d.stored.revision > 0 {
-		var err error
 		if c.old, err = d.stored.fields(); err != nil {
 			return err
 		}
@@ -164,12 +167,12 @@ func (d *staged) index() error {
 		if err != nil {
 			return err
 		}
-		if err := checkEntries(d.path, d.key, fields); err != nil {
+		if err := checkEntries(d.path, d.key, fields, m); err != nil {
 			return err
 		}
 		c.new = &fields
 	}
-	d.indexed = c.reindex(d.part.Family)
+	d.indexed = c.reindex(d.part.Family, m)
 	return nil
 }
 

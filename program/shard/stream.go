@@ -40,13 +40,14 @@ type stream struct {
 	bounds span
 
 	primary source
-	back    bool   // the direction of primary and probes
-	desc    bool   // positions complement what primary holds
-	valued  bool   // tails of primary are a value and a docKey, else a docKey
-	members bool   // documents may stand deeper than the query searches
-	before  []byte // of all positions
-	direct  bool   // tails are positions, but for cut values
-	check   bool   // documents must be looked at
+	back    bool          // the direction of primary and probes
+	desc    bool          // positions complement what primary holds
+	valued  bool          // tails of primary are a value and a docKey, else a docKey
+	parts   []indexedPart // of a composite index: the values in tails of primary
+	members bool          // documents may stand deeper than the query searches
+	before  []byte        // of all positions
+	direct  bool          // tails are positions, but for cut values
+	check   bool          // documents must be looked at
 	probes  []*probe
 	plan    string
 
@@ -211,7 +212,7 @@ func (st *stream) setFloor() {
 	case st.direct && !st.cutValue():
 		st.floor = st.position()
 	default:
-		st.floor = appendFlipped(bytes.Clone(st.before), st.value(), st.desc)
+		st.floor = appendFlipped(bytes.Clone(st.before), st.run(), st.desc)
 	}
 }
 
@@ -246,7 +247,7 @@ func (st *stream) single() (c candidate, ok bool, err error) {
 // all entries with one value, or of all there are if primary has no values.
 // Whole runs are found at once, or none of them.
 func (st *stream) gather() error {
-	value := bytes.Clone(st.value())
+	run := bytes.Clone(st.run())
 	st.setFloor()
 	start, started, kept := st.floor, st.moved, 0
 	st.moved = true
@@ -277,7 +278,7 @@ func (st *stream) gather() error {
 			st.queue, st.floor = nil, start
 			return err
 		}
-		if !more || !bytes.Equal(st.value(), value) {
+		if !more || !st.sameRun(run) {
 			break
 		}
 	}
