@@ -29,6 +29,7 @@ type Router interface {
 	List(ctx context.Context, db atoll.Database, req shard.ListRequest, who route.Caller) (shard.ListReply, error)
 	Collections(ctx context.Context, db atoll.Database, req shard.CollectionsRequest, who route.Caller) (shard.CollectionsReply, error)
 	Feed(ctx context.Context, db atoll.Database, after shard.FeedCursor, limit int, who route.Caller) (shard.FeedReply, error)
+	Indexes(ctx context.Context, db atoll.Database, who route.Caller) (route.IndexSet, error)
 	Stats() route.Stats
 }
 
