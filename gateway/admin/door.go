@@ -16,6 +16,7 @@ import (
 
 	"atoll"
 	"atoll/backup"
+	"atoll/gateway/account"
 )
 
 // Options say what a Door shows. All fields but Version are required.
@@ -32,6 +33,8 @@ type Options struct {
 	// passes on what comes from a session alone, and says no more of who asks.
 	// nil: documents are only shown.
 	Data http.Handler
+	// Accounts are what /v1/top tells of; nil: it tells nothing.
+	Accounts *account.Table
 	// Backup makes a backup of the node; see package backup. nil: it makes none.
 	Backup func(ctx context.Context, dir string, full bool, tell func(backup.Progress)) (backup.Manifest, error)
 }
@@ -50,8 +53,9 @@ type Door struct {
 	mux      *http.ServeMux
 	handler  http.Handler
 
-	data    http.Handler
-	history history
+	data     http.Handler
+	accounts *account.Table
+	history  history
 
 	makeBackup func(context.Context, string, bool, func(backup.Progress)) (backup.Manifest, error)
 	backingUp  sync.Mutex // held while a backup is made
@@ -72,7 +76,7 @@ func New(o Options) (*Door, error) {
 	d := &Door{
 		source: o.Source, router: o.Router, root: o.Root, registry: o.Registry, keys: o.Keys,
 		version: o.Version, address: o.Address.String(), port: port, started: time.Now(), mux: http.NewServeMux(), makeBackup: o.Backup,
-		data: o.Data, history: history{spans: newSpans()},
+		data: o.Data, accounts: o.Accounts, history: history{spans: newSpans()},
 	}
 	d.closing, d.close = context.WithCancel(context.Background())
 	d.register()
@@ -124,6 +128,7 @@ func (d *Door) routes(console fs.FS) {
 	private("GET /v1/documents", d.documents)
 	private("GET /v1/document", d.document)
 	private("GET /v1/tail", d.tail)
+	private("GET /v1/top", d.top)
 	private("POST /v1/backup", d.backup)
 
 	private("GET /debug/{$}", d.debugIndex)

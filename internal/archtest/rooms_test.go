@@ -61,7 +61,7 @@ var rooms = []room{
 	{"gateway/admin/plain", ". value", "", worldly},
 	{"transfer", ". value gateway/admin/plain", "", worldly},
 	{"gateway/admin/inspect", ". wire value keys log/local program/* gateway/admin/plain", "", worldly},
-	{"gateway/admin", ". backup gateway/admin/plain gateway/admin/inspect wire value subnet log/local route program/*", "github.com/prometheus/client_golang", worldly},
+	{"gateway/admin", ". backup gateway/account gateway/admin/plain gateway/admin/inspect wire value subnet log/local route program/*", "github.com/prometheus/client_golang", worldly},
 	{"console", "", "", worldly},
 
 	// Running: own goroutines, clock, retries.
