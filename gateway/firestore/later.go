@@ -2,11 +2,8 @@ package firestore
 
 import "cloud.google.com/go/firestore/apiv1/firestorepb"
 
-// Releases that bring what is not there yet.
-const (
-	releaseLists  = "0.3" // lists in another order, or of all collections
-	releaseListen = "0.4" // live updates and the stream of writes
-)
+// releaseListen brings live updates and the stream of writes.
+const releaseListen = "0.4"
 
 // Write is refused for now.
 func (s *Service) Write(firestorepb.Firestore_WriteServer) error {

@@ -8,15 +8,15 @@ import (
 	"atoll"
 )
 
-// A page token is base64url of: a format byte, 8 bytes of a hash, and the id
-// behind which the next page begins. The hash covers that id and the request
+// A page token is base64url of: a format byte, 8 bytes of a hash, and the
+// place behind which the next page begins: an id, or what the method makes of it. The hash covers that place and the request
 // (but its page size), so that a token that was damaged, or belongs to another
 // request, is refused instead of answered wrongly. It keeps nobody from
 // anything: who can read a collection may begin where they like.
 const (
 	pageFormat   = 1
 	pageHashLen  = 8
-	maxPageToken = (1 + pageHashLen + atoll.MaxIDLen) * 2
+	maxPageToken = (1 + pageHashLen + atoll.MaxPathLen) * 2
 )
 
 // pageShape is what the requests for the pages of one list have in common.

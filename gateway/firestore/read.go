@@ -2,7 +2,6 @@ package firestore
 
 import (
 	"context"
-	"strings"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -123,80 +122,6 @@ func (s *Service) batchPaths(db atoll.Database, names []string) ([]atoll.Path, e
 		}
 	}
 	return paths, nil
-}
-
-// checkOrder accepts the one order in which documents can be listed.
-func checkOrder(orderBy string) error {
-	words := strings.Fields(orderBy)
-	if len(words) == 2 && strings.EqualFold(words[1], "asc") {
-		words = words[:1]
-	}
-	if len(words) == 0 || len(words) == 1 && words[0] == "__name__" {
-		return nil
-	}
-	return unsupported("order_by other than __name__", releaseLists)
-}
-
-// ListDocuments returns a page of a collection's documents in the order of
-// their names.
-func (s *Service) ListDocuments(ctx context.Context, req *firestorepb.ListDocumentsRequest) (*firestorepb.ListDocumentsResponse, error) {
-	db, parent, err := parseParent(req.GetParent())
-	if err != nil {
-		return nil, err
-	}
-	if len(req.GetTransaction()) > 0 {
-		return nil, unsupported("a list in a transaction", releaseLists)
-	}
-	if req.GetCollectionId() == "" {
-		return nil, unsupported("listing without collection_id", releaseLists)
-	}
-	list := shard.ListRequest{Missing: req.GetShowMissing()}
-	if list.Collection, err = collection(parent, req.GetCollectionId()); err != nil {
-		return nil, err
-	}
-	if err := checkOrder(req.GetOrderBy()); err != nil {
-		return nil, err
-	}
-	if list.Missing && req.GetOrderBy() != "" {
-		return nil, atoll.Errorf(atoll.Invalid, "show_missing cannot be combined with order_by")
-	}
-	if list.At, err = readTime(req.GetReadTime()); err != nil {
-		return nil, err
-	}
-	if list.Limit, err = pageSize(req.GetPageSize(), defaultPage, shard.MaxPage); err != nil {
-		return nil, err
-	}
-	shape := pageShape{"list", req.GetParent(), req.GetCollectionId(), list.Missing, list.At}
-	if list.After, err = shape.after(req.GetPageToken()); err != nil {
-		return nil, err
-	}
-	view, err := newReading(db, req.GetMask())
-	if err != nil {
-		return nil, err
-	}
-	page, err := s.router.List(ctx, db, list, callerOf(ctx))
-	if err != nil {
-		return nil, err
-	}
-	return s.listed(&page, &view, shape)
-}
-
-// listed converts a page of documents.
-func (s *Service) listed(page *shard.ListReply, view *reading, shape pageShape) (*firestorepb.ListDocumentsResponse, error) {
-	n := len(page.Documents)
-	s.metrics.reads.Add(float64(n))
-	out := &firestorepb.ListDocumentsResponse{Documents: make([]*firestorepb.Document, n)}
-	for i := range page.Documents {
-		d, err := view.document(&page.Documents[i])
-		if err != nil {
-			return nil, err
-		}
-		out.Documents[i] = d
-	}
-	if page.More && n > 0 {
-		out.NextPageToken = shape.token(page.Documents[n-1].Path.ID())
-	}
-	return out, nil
 }
 
 // ListCollectionIds returns a page of the ids of the collections below a

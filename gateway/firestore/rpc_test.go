@@ -276,10 +276,12 @@ func TestListDocumentsByPages(t *testing.T) {
 		edit func(*firestorepb.ListDocumentsRequest)
 		code codes.Code
 	}{
-		"other order":      {func(r *firestorepb.ListDocumentsRequest) { r.OrderBy = "x" }, codes.Unimplemented},
-		"descending":       {func(r *firestorepb.ListDocumentsRequest) { r.OrderBy = "__name__ desc" }, codes.Unimplemented},
+		"no direction":     {func(r *firestorepb.ListDocumentsRequest) { r.OrderBy = "x up" }, codes.InvalidArgument},
+		"no field":         {func(r *firestorepb.ListDocumentsRequest) { r.OrderBy = "x," }, codes.InvalidArgument},
+		"behind the name":  {func(r *firestorepb.ListDocumentsRequest) { r.OrderBy = "__name__, x" }, codes.InvalidArgument},
+		"many fields":      {func(r *firestorepb.ListDocumentsRequest) { r.OrderBy = strings.Repeat("x,", 200) + "x" }, codes.InvalidArgument},
 		"missing in order": {func(r *firestorepb.ListDocumentsRequest) { r.ShowMissing = true }, codes.InvalidArgument},
-		"no collection":    {func(r *firestorepb.ListDocumentsRequest) { r.CollectionId = "" }, codes.Unimplemented},
+		"missing anywhere": {func(r *firestorepb.ListDocumentsRequest) { r.OrderBy, r.CollectionId, r.ShowMissing = "", "", true }, codes.InvalidArgument},
 		"negative page":    {func(r *firestorepb.ListDocumentsRequest) { r.PageSize = -1 }, codes.InvalidArgument},
 		"a collection":     {func(r *firestorepb.ListDocumentsRequest) { r.Parent += "/c" }, codes.InvalidArgument},
 		"bad mask":         {func(r *firestorepb.ListDocumentsRequest) { r.Mask.FieldPaths[0] = "`" }, codes.InvalidArgument},
