@@ -99,7 +99,7 @@ type IndexProgress struct {
 
 // CompositeProgress is that of a composite index.
 type CompositeProgress struct {
-	Index CompositeIndex `cbor:"1,keyasint"`
+	Index CompositeIndex `cbor:"10,keyasint"`
 	IndexProgress
 }
 
