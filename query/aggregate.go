@@ -2,6 +2,8 @@ package query
 
 import (
 	"bytes"
+	"math"
+	"slices"
 
 	"atoll"
 	"atoll/value"
@@ -47,7 +49,6 @@ func CheckAggregates(figures []Aggregate) error {
 // on how they were spread over several aggregators.
 type Aggregator struct {
 	figures []figure
-	added   int64
 }
 
 // figure is one Aggregate under way.
@@ -82,44 +83,84 @@ func NewAggregator(figures []Aggregate) (*Aggregator, error) {
 // Add adds one document of the result. It fails with DataLoss on a document
 // that cannot be read, and then adds nothing.
 func (g *Aggregator) Add(d Document) error {
+	ok, err := g.look(d)
+	if ok {
+		g.addSeen()
+	}
+	return err
+}
+
+// look notes the fields of a document that the figures are of; ok is false if
+// it lacks one.
+func (g *Aggregator) look(d Document) (ok bool, err error) {
 	for i := range g.figures {
 		f := &g.figures[i]
 		if f.Op == Count {
 			continue
 		}
-		v, ok, err := d.Doc.Lookup(f.path)
-		if err != nil {
-			return &atoll.Error{Kind: atoll.DataLoss, Msg: "the document " + string(d.Path) + " cannot be read", Detail: err.Error()}
+		if f.seen, ok, err = lookup(d, f.path); !ok || err != nil {
+			return false, err
 		}
-		if !ok {
-			return nil
-		}
-		f.seen = v
 	}
-	g.added++
+	return true, nil
+}
+
+// lookup returns a field of a document.
+func lookup(d Document, path value.FieldPath) (v value.Value, ok bool, err error) {
+	if v, ok, err = d.Doc.Lookup(path); err != nil {
+		err = &atoll.Error{Kind: atoll.DataLoss, Msg: "the document " + string(d.Path) + " cannot be read", Detail: err.Error()}
+	}
+	return v, ok, err
+}
+
+// addSeen adds what was noted.
+func (g *Aggregator) addSeen() {
 	for i := range g.figures {
 		g.figures[i].add()
 	}
-	return nil
 }
 
-// AddCount adds n documents to counts alone, for who knows their number
-// without reading them. It must not be used if Reads is true.
-func (g *Aggregator) AddCount(n int64) {
-	g.added += n
-	for i := range g.figures {
-		g.figures[i].count += n
+// AddTold adds a document by what an index tells of the one field that all
+// figures but counts are of: a value that is Equal to the document's own, which
+// may be 1.0 where the index tells 1. It adds nothing and returns false if the
+// document must be looked at: then Add it. If no figure has a field, v does not
+// matter.
+func (g *Aggregator) AddTold(v value.Value) bool {
+	if !g.enough(v) {
+		return false
 	}
+	g.tell(v)
+	return true
 }
 
-// Reads reports whether a figure needs the documents' fields.
-func (g *Aggregator) Reads() bool {
+// enough reports whether what an index tells is all that the figures need.
+func (g *Aggregator) enough(v value.Value) bool {
+	sole := Sole(v)
 	for i := range g.figures {
-		if g.figures[i].Op != Count {
-			return true
+		if !sole && !g.figures[i].enough(v) {
+			return false
 		}
 	}
-	return false
+	return true
+}
+
+// tell adds a document whose field is known.
+func (g *Aggregator) tell(v value.Value) {
+	for i := range g.figures {
+		g.figures[i].seen = v
+	}
+	g.addSeen()
+}
+
+// Fields returns the fields, as they were given, that the figures are of, each
+// once.
+func (g *Aggregator) Fields() (out []string) {
+	for i := range g.figures {
+		if f := &g.figures[i]; f.Op != Count && !slices.Contains(out, f.Field) {
+			out = append(out, f.Field)
+		}
+	}
+	return out
 }
 
 // Full reports whether more documents cannot change the figures: all of them
@@ -152,20 +193,66 @@ func (f *figure) add() {
 	}
 }
 
-// choose keeps the least or greatest value. Of equal ones, such as 1 and 1.0,
-// it keeps the one with the lower bytes, whichever came first.
+// enough reports whether a value adds the same as any other that is Equal to
+// it.
+func (f *figure) enough(v value.Value) bool {
+	switch f.Op {
+	case Count, Avg:
+		return true
+	case Sum: // is an integer unless a double was among the values
+		return f.double || v.Kind() != value.KindInt
+	}
+	if v.Kind() == value.KindNull {
+		return true
+	}
+	c := f.compare(v)
+	return c > 0 || c == 0 && f.best.Kind() == value.KindInt
+}
+
+// Sole reports whether whatever is Equal to a value is that value, bit for bit.
+// It may return false where this is so.
+func Sole(v value.Value) bool {
+	switch v.Kind() {
+	case value.KindNull, value.KindBool, value.KindTimestamp, value.KindString, value.KindBytes:
+		return true
+	case value.KindDouble:
+		return !whole(v.Double())
+	}
+	return false
+}
+
+// whole reports whether an integer equals a double.
+func whole(f float64) bool {
+	return f >= math.MinInt64 && f < -math.MinInt64 && f == math.Trunc(f)
+}
+
+// choose keeps the least or greatest value.
 func (f *figure) choose(v value.Value) {
 	f.count++
-	if f.any {
-		c := value.Compare(v, f.best)
-		if f.Op == Max {
-			c = -c
-		}
-		if c > 0 || c == 0 && bytes.Compare(value.EncodeValue(v), value.EncodeValue(f.best)) >= 0 {
-			return
-		}
+	if c := f.compare(v); c < 0 || c == 0 && preferred(v, f.best) {
+		f.best, f.any = v, true
 	}
-	f.best, f.any = v, true
+}
+
+// compare returns -1, 0 or 1 as a value is better, as good or worse than the
+// best.
+func (f *figure) compare(v value.Value) int {
+	switch {
+	case !f.any:
+		return -1
+	case f.Op == Max:
+		return value.Compare(f.best, v)
+	}
+	return value.Compare(v, f.best)
+}
+
+// preferred reports whether of two Equal values the first stands for both, in
+// whichever order they come: an integer, else the one with the lower bytes.
+func preferred(v, other value.Value) bool {
+	if a, b := v.Kind() == value.KindInt, other.Kind() == value.KindInt; a || b {
+		return a && !b
+	}
+	return !Sole(v) && bytes.Compare(value.EncodeValue(v), value.EncodeValue(other)) < 0
 }
 
 // Partial returns what was added so far, for Merge, one for each figure.
@@ -246,7 +333,7 @@ func (g *Aggregator) Merge(partials []Partial) error {
 //     0 of no numbers;
 //   - an average: a double, null of no numbers;
 //   - the least or greatest value that is not null, in the order of values;
-//     null if there is none.
+//     null if there is none. Of equal ones it is an integer if one is.
 //
 // Sums and averages skip what is no number. NaN makes both NaN, as infinities
 // of both signs do. A sum is rounded once, at the end; an average is the rounded

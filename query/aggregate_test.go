@@ -54,8 +54,9 @@ func TestAggregates(t *testing.T) {
 		{[]value.Value{d(inf), i(1)}, d(inf), d(inf), i(1), d(inf)},
 		{[]value.Value{d(inf), d(-inf)}, d(nan), d(nan), d(-inf), d(inf)},
 		{[]value.Value{value.String("x"), i(4), null, value.Bool(true)}, i(4), d(4), value.Bool(true), value.String("x")},
-		{[]value.Value{d(1), i(1)}, d(2), d(1), d(1), d(1)},
-		{[]value.Value{i(1), d(1)}, d(2), d(1), d(1), d(1)},
+		{[]value.Value{d(1), i(1)}, d(2), d(1), i(1), i(1)},
+		{[]value.Value{i(1), d(1)}, d(2), d(1), i(1), i(1)},
+		{[]value.Value{d(math.Copysign(0, -1)), d(0)}, d(0), d(0), d(0), d(0)},
 	} {
 		got := total(t, allFigures, c.in...)
 		for j, want := range []value.Value{c.sum, c.avg, c.least, c.greatest, i(int64(len(c.in)))} {
@@ -93,7 +94,7 @@ func TestCountStopsAtItsBound(t *testing.T) {
 		if full := g.Full(); full != (n >= 2) {
 			t.Errorf("after %d documents: full is %v", n, full)
 		}
-		g.AddCount(1)
+		g.AddTold(value.Null())
 	}
 	if got := g.Result()[0].Int(); got != 2 {
 		t.Errorf("counted %d", got)
@@ -165,6 +166,44 @@ func TestSumIsTheNearestDouble(t *testing.T) {
 		for i, v := range merged.Result() {
 			if !value.Identical(v, got[i]) {
 				t.Fatalf("figure %d is %v of parts and %v of the whole", i, v, got[i])
+			}
+		}
+	})
+}
+
+// told is what an index tells of a value: whole numbers as integers.
+func told(v value.Value) value.Value {
+	if v.Kind() == value.KindDouble && whole(v.Double()) {
+		return value.Int(int64(v.Double()))
+	}
+	return v
+}
+
+// TestTold checks that what an index tells adds up to the same bits, and that
+// documents are looked at only where it does not tell enough.
+func TestTold(t *testing.T) {
+	values := rapid.OneOf(numbers(), rapid.SampledFrom([]value.Value{value.Null(), value.String("x"), value.Bool(true), value.Double(math.NaN()), value.Double(1), value.Int(1), value.Int(2)}))
+	rapid.Check(t, func(t *rapid.T) {
+		in := rapid.SliceOfN(values, 1, 12).Draw(t, "values")
+		figures := rapid.SliceOfN(rapid.SampledFrom(allFigures), 1, 3).Draw(t, "figures")
+		g, err := NewAggregator(figures)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range in {
+			if g.AddTold(told(v)) {
+				continue
+			}
+			if v.Kind() != value.KindInt && v.Kind() != value.KindDouble {
+				t.Fatalf("%v must be looked at", v)
+			}
+			if err := g.Add(doc("c/x", value.Field{Name: "n", Value: v})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, want := range total(t, figures, in...) {
+			if got := g.Result()[i]; !value.Identical(got, want) {
+				t.Fatalf("figure %+v of %v is %v; want %v", figures[i], in, got, want)
 			}
 		}
 	})

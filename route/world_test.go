@@ -317,6 +317,8 @@ func (w *world) shardQuery(to atoll.CanisterID, q atoll.Question) ([]byte, error
 		return w.find(to, q)
 	case shard.MethodAggregate:
 		return w.sumUp(to, q)
+	case shard.MethodGroup:
+		return w.group(to, q)
 	}
 	return nil, atoll.Errorf(atoll.Unimplemented, "no method %s", q.Method)
 }
