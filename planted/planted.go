@@ -25,6 +25,10 @@ const (
 	RefundTwice                          // cycles of a failed call are given back twice
 	LettersReordered                     // letters of one pair overtake each other
 	HistoryTooShort                      // collection removes versions that reads may still need
+	EntryNotEnded                        // an index entry stays when its value is replaced
+	QueryWrongTime                       // a query in the past reads past its time
+	QueryCheckSkipped                    // a commit does not repeat the queries of its transaction
+	AggregateCutShort                    // an aggregation of several pages ends with the first
 )
 
 // All lists every defect with its name.
@@ -48,6 +52,10 @@ var All = []struct {
 	{"refund-twice", RefundTwice},
 	{"letters-reordered", LettersReordered},
 	{"history-too-short", HistoryTooShort},
+	{"entry-not-ended", EntryNotEnded},
+	{"query-wrong-time", QueryWrongTime},
+	{"query-check-skipped", QueryCheckSkipped},
+	{"aggregate-cut-short", AggregateCutShort},
 }
 
 // Has reports whether the defect is planted.

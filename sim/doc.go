@@ -9,7 +9,8 @@
 // A world has one to three subnets. Each is a disk with one process on it, or
 // two where processes share the disk and take over from each other. Clients are
 // coroutines that talk to the processes through the production router; they
-// write, read now and in the past, list, follow the change feed, open
+// write, read now and in the past, list, query, sum up, commit on the condition
+// that what a transaction has read is still so, follow the change feed, open
 // databases, and have canisters write letters to each other. A scheduler picks
 // one small step after the other: a client goes on, a process cuts a block, a
 // disk syncs, a block settles, letters travel (or are lost, repeated,
@@ -26,6 +27,9 @@
 //     from the durable log alone: reads at any time, lists, feeds, results of
 //     commits. What was acknowledged is in the log; what was refused is not; a
 //     repeated request was executed once.
+//   - Each query, and each sum over a query, shows what the model holds at one
+//     time, which lies between its beginning and its end. A transaction was
+//     committed if and only if all that it had read was still so at its commit.
 //   - Registers and counters are linearizable (porcupine), with unknown outcomes
 //     left open; a strong read shows what was acknowledged before it began.
 //   - Executing the log again gives the digest of every height.

@@ -83,8 +83,11 @@ type history struct {
 	ops     []operation
 	reads   map[readKey]version
 	lists   []*listRecord
+	queries []*queryRecord
 	feeds   []*segment
 	times   map[atoll.Database][]atoll.Time // at which something can be read
+	// duty is the first time at which somebody was known to be on duty.
+	duty map[atoll.Database]atoll.Time
 	// horizons bound what collections were asked to forget.
 	horizons map[atoll.Database]*horizon
 }
@@ -103,7 +106,7 @@ const (
 	open    outcome = iota // it may have been executed, or still be
 	acked                  // it was executed
 	refused                // nothing was done
-	failed                 // a precondition or another rule did not hold
+	failed                 // a precondition, what was read, or another rule did not hold
 )
 
 type commitRecord struct {
@@ -135,7 +138,7 @@ type segment struct {
 func newHistory() history {
 	return history{
 		reads: map[readKey]version{}, times: map[atoll.Database][]atoll.Time{},
-		horizons: map[atoll.Database]*horizon{},
+		duty: map[atoll.Database]atoll.Time{}, horizons: map[atoll.Database]*horizon{},
 	}
 }
 

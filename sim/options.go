@@ -51,6 +51,10 @@ type Counts struct {
 	Reads      int // documents read now
 	PastReads  int // documents read at a time
 	Lists      int
+	Queries    int // answered
+	Aggregates int
+	Kept       int // transactions whose reads still held
+	Conflicts  int // transactions whose reads did not hold any more
 	Changes    int // read from feeds
 	Resyncs    int // readers of a feed that had fallen behind
 	Collected  int // collections of old versions, executed

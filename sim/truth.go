@@ -96,7 +96,14 @@ func (t *truth) commit(m *atoll.Message, o atoll.Outcome) *atoll.Error {
 		return atoll.AsError(err)
 	}
 	db := t.shards[m.To[0]]
+	holds, err := t.holds(db, &req, o.Time)
+	if err != nil {
+		return atoll.AsError(err)
+	}
 	staged, expected := t.apply(db, req.Writes, o.Time)
+	if !holds {
+		expected = atoll.Aborted
+	}
 	if got := atoll.KindOf(kindError(o.Err)); got != expected {
 		return atoll.Errorf(atoll.Internal, "request %s at %s ended with %q, and the model with %q", m.ID, o.Time, got, expected)
 	}

@@ -33,7 +33,7 @@ func (w *world) verify() {
 			w.fail("subnet %d: %v", s.id, err)
 		}
 	}
-	for _, check := range []func(*truth){w.checkCommits, w.checkReads, w.checkLists, w.checkFeeds, w.checkState} {
+	for _, check := range []func(*truth){w.checkCommits, w.checkReads, w.checkLists, w.checkQueries, w.checkFeeds, w.checkState} {
 		if check(t); w.finding != nil {
 			return
 		}

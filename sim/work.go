@@ -5,6 +5,7 @@ import (
 
 	"atoll"
 	"atoll/program/shard"
+	"atoll/route"
 	"atoll/wire"
 )
 
@@ -14,7 +15,7 @@ const (
 	registers = 3 // r/0...: set and read whole
 	counters  = 2 // c/0...: incremented
 	purses    = 4 // a/0...: money is moved between them; the sum is 0
-	listed    = 6 // l/0...: made, changed, removed and listed, with documents below
+	listed    = 6 // l/0...: made, changed, removed and listed, with documents below at m
 )
 
 func docAt(collection string, n int) atoll.Path {
@@ -48,18 +49,33 @@ func (c *client) use() {
 		default:
 			c.list(db)
 		}
+		switch n := w.draw(100); {
+		case n < 20:
+			c.query(db)
+		case n < 30:
+			c.sumUp(db)
+		case n < 35:
+			c.sumOfPurses(db)
+		case n < 50:
+			c.transact(db)
+		}
 		c.sleep(w.between(0, w.pace))
 	}
 }
 
 // commit sends writes until their outcome is known, or patience is over.
 func (c *client) commit(db atoll.Database, writes ...shard.Write) (*commitRecord, error) {
+	return c.commitIf(db, route.Reads{}, writes...)
+}
+
+// commitIf is commit of a transaction that has read something.
+func (c *client) commitIf(db atoll.Database, reads route.Reads, writes ...shard.Write) (*commitRecord, error) {
 	w := c.w
 	rec := &commitRecord{id: w.bytes16(), db: db}
 	w.seen.commits = append(w.seen.commits, rec)
 	began, unsure := w.now, false
 	for tries := 0; ; tries++ {
-		reply, err := c.router.Commit(c.request(), db, writes, rec.id, c.who)
+		reply, err := c.router.CommitIf(c.request(), db, writes, reads, rec.id, c.who)
 		w.event("%s: commit %x: %v %v", c.name, rec.id[:4], reply.Time, err)
 		nothing := false
 		switch k := atoll.KindOf(err); k {
@@ -67,7 +83,16 @@ func (c *client) commit(db atoll.Database, writes ...shard.Write) (*commitRecord
 			rec.outcome, rec.reply = acked, reply
 			w.n.Acked++
 			w.seen.learn(db, reply.Time)
+			if len(reads.Queries) > 0 {
+				w.n.Kept++
+			}
 			return rec, nil
+		case atoll.Aborted:
+			w.n.Conflicts++
+			if len(reads.Queries) == 0 {
+				w.fail("%s: a commit to %s that has read nothing failed: %v", c.name, db, err)
+			}
+			fallthrough
 		case atoll.NotFound, atoll.AlreadyExists, atoll.FailedPrecondition:
 			if !unsure {
 				rec.outcome = failed

@@ -85,7 +85,7 @@ func newWorld(seed uint64, opt Options) *world {
 		w.opt.Clients = 3 + w.draw(4)
 	}
 	w.programs = host.Programs()
-	w.programs["shard"] = subnet.Entry{Program: shard.NewPlanted(opt.Planted), Ranges: true}
+	w.programs["shard"] = subnet.Entry{Program: shard.NewPlanted(opt.Planted).WithScan(scans[w.draw(len(scans))]), Ranges: true}
 	w.programs[courierName] = subnet.Entry{Program: courier{}}
 	w.databases, w.pace = 1+w.draw(3), 20*millisecond
 	if w.chance(50) {

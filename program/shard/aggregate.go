@@ -3,6 +3,7 @@ package shard
 import (
 	"atoll"
 	"atoll/keys"
+	"atoll/planted"
 	"atoll/query"
 	"atoll/value"
 )
@@ -44,6 +45,9 @@ func (p Program) aggregate(v atoll.View, req *AggregateRequest) (*AggregateReply
 		}
 	}
 	reply.Stats = r.stats
+	if p.planted.Has(planted.AggregateCutShort) {
+		reply.Next = nil
+	}
 	return reply, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"atoll"
+	"atoll/planted"
 	"atoll/query"
 )
 
@@ -24,6 +25,9 @@ func (c *commitment) check(req *CommitRequest) error {
 		if err := c.checkDocument(&req.Documents[i]); err != nil {
 			return err
 		}
+	}
+	if c.planted.Has(planted.QueryCheckSkipped) {
+		return nil
 	}
 	budget := MaxScan
 	for i := range req.Queries {

@@ -201,6 +201,9 @@ func (c *commitment) index() error {
 		if err := d.index(); err != nil {
 			return d.explain(err)
 		}
+		if x := d.indexed; c.planted.Has(planted.EntryNotEnded) && c.now%8 == 0 && len(x.begun) > 0 {
+			x.ended = nil
+		}
 	}
 	return nil
 }

@@ -19,9 +19,16 @@ var _ atoll.JointProgram = Program{}
 func New() Program { return Program{limits: usual} }
 
 // NewPlanted returns the shard program with defects in it, for the simulator's
-// own tests. It knows SkipFeedEntry, ReadWrongTime, RequestForgotten and
-// HistoryTooShort.
+// own tests. It knows SkipFeedEntry, ReadWrongTime, RequestForgotten,
+// HistoryTooShort and all defects of queries.
 func NewPlanted(defects planted.Set) Program { return Program{planted: defects, limits: usual} }
+
+// WithScan returns the program with another limit of the keys that a page of a
+// query may read than MaxScan, for the simulator, whose databases are small.
+func (p Program) WithScan(keys int) Program {
+	p.limits.scan = keys
+	return p
+}
 
 // Update executes commit, assign, collect, indexes and build. Its errors: Unimplemented for
 // another method, Invalid for a malformed request, those of the method else.
