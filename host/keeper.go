@@ -12,8 +12,8 @@ import (
 	"atoll/wire"
 )
 
-// keeper has the shards forget what their retention is over for. A shard is
-// asked in small steps, so that no block takes long.
+// keeper has the shards forget what their retention is over for, and build and
+// remove indexes. A shard is asked in small steps, so that no block takes long.
 type keeper struct {
 	retention Retention
 	log       *slog.Logger
@@ -45,6 +45,8 @@ const (
 	canistersPerRound = 32
 	collectStep       = 256 // feed entries looked at by one message
 	stepsPerRound     = 128
+	buildStep         = 256             // documents or index entries looked at by one message
+	buildTurn         = 2 * time.Second // how long a shard may build before others have their turn
 )
 
 // collect does one round on a subnet.
@@ -65,6 +67,9 @@ func (k *keeper) collect(ctx context.Context, n *node.Node, id atoll.SubnetID) {
 	for _, c := range infos {
 		if c.Program != "shard" {
 			continue
+		}
+		if err := buildShard(ctx, n, c.ID); err != nil && ctx.Err() == nil {
+			k.log.Warn("building indexes", "subnet", id, "shard", c.ID, "error", err)
 		}
 		p := k.paces[id][c.ID]
 		if p == nil {
@@ -112,4 +117,31 @@ func (k *keeper) collectShard(ctx context.Context, n *node.Node, id atoll.Canist
 		}
 	}
 	return asked, removed, nil
+}
+
+// buildShard has a shard go on with its indexes, if there is anything to do:
+// that is asked first, so that an idle shard's log does not grow.
+func buildShard(ctx context.Context, n *node.Node, id atoll.CanisterID) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	raw, err := n.Query(ctx, id, atoll.Question{Caller: atoll.Management, Method: shard.MethodIndexStatus})
+	if err != nil {
+		return err
+	}
+	var status shard.IndexStatus
+	if err := wire.Unmarshal(raw, &status); err != nil {
+		return err
+	}
+	req := wire.Marshal(shard.BuildRequest{Limit: buildStep})
+	reply := shard.BuildReply{More: status.Pending}
+	for end := time.Now().Add(buildTurn); reply.More && time.Now().Before(end); {
+		raw, err := n.Order(ctx, atoll.Message{To: []atoll.CanisterID{id}, Method: shard.MethodBuild, Payload: req})
+		if err != nil {
+			return err
+		}
+		if err := wire.Unmarshal(raw, &reply); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -116,6 +116,7 @@ type IndexStatus struct {
 	Version    uint64              `cbor:"1,keyasint"` // of the IndexConfig that it follows; 0: it never got one
 	Composites []CompositeProgress `cbor:"2,keyasint,omitempty"`
 	Fields     []FieldsProgress    `cbor:"3,keyasint,omitempty"`
+	Pending    bool                `cbor:"4,keyasint,omitempty"` // something is to be built or removed: send MethodBuild
 }
 
 // MaxBuild is the largest Limit of a BuildRequest.

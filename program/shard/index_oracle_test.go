@@ -301,10 +301,56 @@ func (m *indexMachine) exempt(q *query.Query) bool {
 	return q.Collection != "" && (any(q.Where) || slices.ContainsFunc(q.Order, func(o query.Order) bool { return off(o.Field) }))
 }
 
+// composedQuery draws a query that a composite index serves, or nearly.
+func (m *indexMachine) composedQuery(t *rapid.T) (q query.Query, ok bool) {
+	x := rapid.SampledFrom(m.config.Composites).Draw(t, "index")
+	q.Collection, q.Descendants = x.Collection, x.Group
+	if x.Collection == "s" && !x.Group {
+		q.Parent = "c/a"
+	}
+	fields := x.Parts()
+	fixed := rapid.IntRange(0, len(fields)).Draw(t, "fixed")
+	and := query.Filter{Op: query.And}
+	back := rapid.Bool().Draw(t, "back")
+	add := func(field string, op query.Op) {
+		and.Parts = append(and.Parts, query.Filter{Op: op, Field: field, Value: value.EncodeValue(m.someValue(t))})
+	}
+	for i, p := range fields {
+		switch {
+		case p.Contains:
+			add(p.Field, query.ArrayContains)
+		case i < fixed:
+			add(p.Field, query.Equal)
+		default:
+			if rapid.IntRange(0, 2).Draw(t, "bounded") == 0 {
+				add(p.Field, rapid.SampledFrom([]query.Op{query.Greater, query.LessOrEqual, query.NotEqual}).Draw(t, "bound"))
+			}
+			q.Order = append(q.Order, query.Order{Field: p.Field, Desc: p.Desc != back})
+		}
+	}
+	if rapid.IntRange(0, 4).Draw(t, "more") == 0 {
+		f := m.someFilter(1).Draw(t, "where")
+		and.Parts = append(and.Parts, f)
+	}
+	if len(and.Parts) > 0 {
+		q.Where = &and
+	}
+	if last := x.Fields[len(x.Fields)-1]; last.Field == value.NameField || rapid.Bool().Draw(t, "named") {
+		q.Order = append(q.Order, query.Order{Field: value.NameField, Desc: last.Desc != back})
+	}
+	q.Start, q.End = m.someCursor(t, &q), m.someCursor(t, &q)
+	q.Limit = rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(t, "limit")
+	n, err := query.Normalize(q, database)
+	return n, err == nil
+}
+
 // query compares a query's pages with the oracle, with builds, writes and
 // changes of the indexes between them.
 func (m *indexMachine) query(t *rapid.T) {
 	q, ok := m.someQuery(t)
+	if len(m.config.Composites) > 0 && rapid.IntRange(0, 2).Draw(t, "composed") > 0 {
+		q, ok = m.composedQuery(t)
+	}
 	if !ok {
 		return
 	}
@@ -429,10 +475,11 @@ func TestIndexedQueriesDensely(t *testing.T) {
 			}
 			m.oracle.commit(m.now, 0, w)
 		}
-		for i := range 10 {
-			write(atoll.Path("c/" + string(rune('a'+i))))
+		for i := range 20 {
+			write(atoll.Path("c/" + string(rune('a'+i%10))))
 		}
 		m.configure(t)
+		write("c/a")
 		m.finish(t)
 		for i := range 6 {
 			write(atoll.Path("c/" + string(rune('d'+i))))

@@ -331,7 +331,7 @@ func indexStatus(state atoll.Reader) (*IndexStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &IndexStatus{Version: h.Version}
+	s := &IndexStatus{Version: h.Version, Pending: h.Pending}
 	for _, g := range groups {
 		for _, c := range g.Composites {
 			p := c.Progress
