@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"slices"
 
 	"atoll"
 	"atoll/program/directory"
@@ -19,13 +20,16 @@ type IndexSet struct {
 	Version    uint64 // 0: they were never set
 	Composites []shard.CompositeProgress
 	Fields     []FieldProgress
+	// Back are the collection groups whose fields are on their way back to what
+	// they are by default: nothing is set for them any more.
+	Back []shard.FieldsProgress
 	// Problem tells what went wrong with a shard when the indexes were last
 	// set; setting them again repeats it.
 	Problem string
 }
 
 // FieldProgress is how far the index of one field is that is set otherwise than
-// by default, or that is being set back.
+// by default.
 type FieldProgress struct {
 	shard.FieldIndex
 	shard.IndexProgress
@@ -143,7 +147,26 @@ func joinStatus(set *directory.Indexes, shards []shard.IndexStatus) IndexSet {
 		}
 		all.Fields = append(all.Fields, p)
 	}
+	all.Back = back(set.Config.Exempt, shards)
 	return all
+}
+
+// back joins what shards say of collection groups for which nothing is set.
+func back(exempt []shard.FieldIndex, shards []shard.IndexStatus) (out []shard.FieldsProgress) {
+	for i := range shards {
+		for _, f := range shards[i].Fields {
+			if slices.ContainsFunc(exempt, func(e shard.FieldIndex) bool { return e.Collection == f.Collection }) {
+				continue
+			}
+			n := slices.IndexFunc(out, func(o shard.FieldsProgress) bool { return o.Collection == f.Collection })
+			if n < 0 {
+				out = append(out, f)
+				continue
+			}
+			out[n].IndexProgress = join(out[n].IndexProgress, f.IndexProgress, 1)
+		}
+	}
+	return out
 }
 
 // join adds what the n-th shard, from 0, says of an index to what the ones

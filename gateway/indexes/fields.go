@@ -223,19 +223,38 @@ func findField(set route.IndexSet, collection, field string) (route.FieldProgres
 	return route.FieldProgress{}, false
 }
 
-// writeField returns a field as Google's clients know it. The default holds for
-// one for which nothing is set; that is always ready.
+// fieldProgress returns how far the indexes of a field are. All fields of a
+// collection group change together, so one for which nothing is set is not as
+// it will be before the others are.
+func fieldProgress(set route.IndexSet, collection, field string) shard.IndexProgress {
+	if f, ok := findField(set, collection, field); ok {
+		return f.IndexProgress
+	}
+	for _, f := range set.Fields {
+		if f.Collection == collection {
+			return f.IndexProgress
+		}
+	}
+	for _, f := range set.Back {
+		if f.Collection == collection {
+			return f.IndexProgress
+		}
+	}
+	return shard.IndexProgress{State: shard.IndexReady}
+}
+
+// writeField returns a field as Google's clients know it.
 func writeField(db atoll.Database, set route.IndexSet, collection, field string) *adminpb.Field {
 	m := &adminpb.Field{Name: fieldName(db, collection, field), IndexConfig: &adminpb.Field_IndexConfig{}}
-	state := shard.IndexReady
+	state := fieldProgress(set, collection, field).State
 	modes := DefaultModes
 	f, ok := findField(set, collection, field)
 	every, all := findField(set, collection, EveryField)
 	switch {
 	case ok:
-		state, modes = f.State, modesOf(f.FieldIndex)
-	case all && field != EveryField:
-		state, modes = every.State, modesOf(every.FieldIndex)
+		modes = modesOf(f.FieldIndex)
+	case all:
+		modes = modesOf(every.FieldIndex)
 	}
 	if collection != defaultGroup {
 		m.IndexConfig.UsesAncestorConfig = !ok
@@ -250,7 +269,7 @@ func writeField(db atoll.Database, set route.IndexSet, collection, field string)
 		})
 	}
 	if ok && f.TTL {
-		m.TtlConfig = &adminpb.Field_TtlConfig{State: ttlState(f.State)}
+		m.TtlConfig = &adminpb.Field_TtlConfig{State: ttlState(state)}
 	}
 	return m
 }

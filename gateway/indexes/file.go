@@ -375,6 +375,16 @@ func (x Index) nameGoesDown() bool {
 	return false
 }
 
+// shown returns the fields to print: without the document's name if it goes in
+// the direction that it has anyway.
+func (x Index) shown() []Field {
+	fields := x.withoutName()
+	if x.nameGoesDown() == (Index{Fields: fields}).nameGoesDown() {
+		return fields
+	}
+	return x.Fields
+}
+
 func (x Index) equal(y Index) bool { return compareIndexes(x, y) == 0 }
 
 // Checked returns an override in its canonical form. It fails with Invalid if
@@ -412,9 +422,11 @@ func (o Override) Checked() (Override, error) {
 // sort brings a file into the order of what firebase-tools prints.
 func (f *File) sort() {
 	slices.SortFunc(f.Indexes, compareIndexes)
-	slices.SortFunc(f.Overrides, func(a, b Override) int {
-		return cmp.Or(cmp.Compare(a.Collection, b.Collection), compareBool(a.TTL, b.TTL), cmp.Compare(a.Field, b.Field))
-	})
+	slices.SortFunc(f.Overrides, compareOverrides)
+}
+
+func compareOverrides(a, b Override) int {
+	return cmp.Or(cmp.Compare(a.Collection, b.Collection), compareBool(a.TTL, b.TTL), cmp.Compare(a.Field, b.Field))
 }
 
 func compareIndexes(a, b Index) int {
@@ -491,11 +503,7 @@ func (f File) Text() []byte {
 	out := fileJSON{[]indexJSON{}, []overrideJSON{}}
 	for _, x := range f.Indexes {
 		j := indexJSON{Collection: x.Collection, Scope: scopeOf(x.Group)}
-		fields := x.withoutName()
-		if implied := (Index{Fields: fields}); x.nameGoesDown() != implied.nameGoesDown() {
-			fields = x.Fields
-		}
-		for _, field := range fields {
+		for _, field := range x.shown() {
 			order, array := orderOf(field.Desc, field.Contains)
 			j.Fields = append(j.Fields, fieldJSON{field.Path, order, array})
 		}

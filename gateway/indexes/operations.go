@@ -82,13 +82,9 @@ func (s *Service) operation(ctx context.Context, op operation) (*longrunningpb.O
 // writeOperation returns an operation as Google's clients know it.
 func writeOperation(op operation, set route.IndexSet) (*longrunningpb.Operation, error) {
 	if op.index == 0 {
-		// A field for which nothing is set any more is as it is by default.
-		f, ok := findField(set, op.collection, op.field)
-		if !ok {
-			f.State = shard.IndexReady
-		}
-		return writeProgress(fieldOperationName(op.db, op.collection, op.field), f.IndexProgress, &adminpb.FieldOperationMetadata{
-			Field: fieldName(op.db, op.collection, op.field), State: operationState(f.State), ProgressDocuments: progress(f.IndexProgress),
+		p := fieldProgress(set, op.collection, op.field)
+		return writeProgress(fieldOperationName(op.db, op.collection, op.field), p, &adminpb.FieldOperationMetadata{
+			Field: fieldName(op.db, op.collection, op.field), State: operationState(p.State), ProgressDocuments: progress(p),
 		}, writeField(op.db, set, op.collection, op.field))
 	}
 	c, ok := findComposite(set, op.index)
