@@ -86,6 +86,22 @@ test-long: tools ## kills, crash points and simulation at full length
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@scripts/fuzz.sh $(or $(FUZZTIME),20s)
 
+.PHONY: bench-tools
+bench-tools: ## install what the comparisons need besides Go
+	@bench/tools.sh
+
+.PHONY: bench-test
+bench-test: bench-tools ## test the benchmarks themselves, which are a module of their own
+	@cd bench/peers && go vet ./... && $(STATICCHECK) ./... && go test ./...
+
 .PHONY: bench-peers
-bench-peers: ## compare with other servers, side by side in one run
+bench-peers: bench-tools ## compare with other servers, side by side in one run
 	@cd bench/peers && go run .
+
+.PHONY: bench-import
+bench-import: bench-tools ## import a million documents, beside the disk and other servers
+	@cd bench/peers && go run . import
+
+.PHONY: bench-large
+bench-large: ## measure the memory of a node with 10 million documents; takes long
+	@cd bench/peers && go run . large

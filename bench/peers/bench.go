@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,20 +21,20 @@ type Config struct {
 	Names       []string      `json:"names"`     // of allNames
 	Workloads   []workload    `json:"workloads"` // of documentWorkloads
 
-	dir          string                           // where the servers keep their data
-	atollProgram string                           // a built Atoll; empty to build one
-	progress     func(format string, args ...any) // tells what goes on
+	options
 }
 
 // Result is what a run measured.
 type Result struct {
-	Config   Config    `json:"config"`
-	Cores    int       `json:"cores"`
-	Go       string    `json:"go"`
-	InMemory bool      `json:"in_memory"` // the data lay on a file system in memory: its syncs mean nothing
-	Samples  []Sample  `json:"samples"`
-	Syncs    []Syncs   `json:"syncs"`
-	Failures []Failure `json:"failures,omitempty"`
+	Config   Config      `json:"config"`
+	Cores    int         `json:"cores"`
+	Go       string      `json:"go"`
+	InMemory bool        `json:"in_memory"` // the data lay on a file system in memory: its syncs mean nothing
+	Samples  []Sample    `json:"samples"`
+	Feet     []Footprint `json:"footprints"`
+	Syncs    []Syncs     `json:"syncs"`
+	Missing  []Failure   `json:"missing,omitempty"` // peers that this machine does not have
+	Failures []Failure   `json:"failures,omitempty"`
 }
 
 // Syncs is what was seen of a server's waiting for the disk.
@@ -49,10 +50,6 @@ type Failure struct {
 	Reason string `json:"reason"`
 }
 
-// startTimeout is how long a server may take until it acknowledges its first
-// create.
-const startTimeout = 30 * time.Second
-
 // run measures everything that config names: in each round the limits of the
 // machine and every server, one after the other, so that a slow minute of the
 // machine hits neighbours alike. A server that fails is left out from then on.
@@ -64,12 +61,16 @@ func run(ctx context.Context, config Config) (*Result, error) {
 	}
 	programs := make(map[string]string)
 	var entrants []server
-	for _, s := range servers(config.atollProgram) {
+	for _, s := range servers(config.atollProgram, config.Connections) {
 		if !slices.Contains(config.Names, s.name) {
 			continue
 		}
 		config.progress("building %s", s.name)
 		program, err := s.build(ctx, bin)
+		if missing, ok := errors.AsType[missingTool](err); ok {
+			result.Missing = append(result.Missing, Failure{Server: s.name, Reason: missing.advice})
+			continue
+		}
 		if err != nil {
 			result.fail(s.name, err)
 			continue
@@ -79,7 +80,7 @@ func run(ctx context.Context, config Config) (*Result, error) {
 	}
 	for round := 1; round <= config.Rounds; round++ {
 		if slices.Contains(config.Names, nameDisk) {
-			sample, err := measureDisk(config.dir, config.Duration)
+			sample, err := measureDisk(config.dir, appendSize, config.Duration)
 			if err != nil {
 				return nil, fmt.Errorf("measure the disk: %w", err)
 			}
@@ -102,47 +103,61 @@ func run(ctx context.Context, config Config) (*Result, error) {
 // measure runs one server for one round: a new process on an empty directory,
 // the seeded documents, each workload, and the end of it.
 func (r *Result) measure(ctx context.Context, config Config, s server, program string, round int) error {
-	dir, err := os.MkdirTemp(config.dir, s.name+"-")
+	i, err := launch(ctx, s, program, config.dir)
+	defer i.end()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	address, err := freeAddress()
+	if !s.stores {
+		return r.load(ctx, config, i, round, nil)
+	}
+	config.progress("round %d: %s: seeding %d documents", round, s.name, config.Seeded)
+	seeded, err := i.seed(ctx, config)
+	if err != nil {
+		return fmt.Errorf("seed: %w%s", err, i.process.lastOutput())
+	}
+	if err := r.load(ctx, config, i, round, seeded); err != nil {
+		return err
+	}
+	f, err := i.restart(ctx, seeded[0])
 	if err != nil {
 		return err
 	}
-	data := filepath.Join(dir, "data")
-	process, err := startProcess(ctx, filepath.Join(dir, "output"), program, s.arguments(address, data)...)
+	f.Round = round
+	r.Feet = append(r.Feet, f)
+	return nil
+}
+
+// seed creates documents, and lets the server end what that began.
+func (i *instance) seed(ctx context.Context, config Config) (ids []string, err error) {
+	conns, closeAll, err := dialAll(ctx, i, config.Connections)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer process.stop()
-	if err := process.awaitListener(address, startTimeout); err != nil {
-		return err
+	defer closeAll()
+	if ids, err = seed(ctx, conns, config.Seeded); err != nil || i.settle == nil {
+		return ids, err
 	}
-	conns, closeAll, err := dialAll(s, address, config.Connections)
+	return ids, i.settle(ctx, i.address)
+}
+
+// load runs each workload, and the end of it.
+func (r *Result) load(ctx context.Context, config Config, i *instance, round int, seeded []string) error {
+	conns, closeAll, err := dialAll(ctx, i, config.Connections)
 	if err != nil {
 		return err
 	}
 	defer closeAll()
-
-	var seeded []string
-	if s.stores {
-		config.progress("round %d: %s: seeding %d documents", round, s.name, config.Seeded)
-		if seeded, err = seed(ctx, conns, config.Seeded); err != nil {
-			return fmt.Errorf("seed: %w%s", err, process.lastOutput())
-		}
-	}
 	sources := newSources(len(conns), uint64(round), seeded)
-	if s.stores && round == 1 {
-		r.traceSyncs(ctx, s, conns[0], sources[0], process.pid(), dir)
+	if i.stores && round == 1 {
+		r.traceSyncs(ctx, i.server, conns[0], sources[0], i.process.pid(), i.dir)
 	}
-	for _, w := range workloadsOf(s, config) {
-		sample, err := closedLoop(ctx, conns, sources, w, config.Duration, process.pid())
+	for _, w := range workloadsOf(i.server, config) {
+		sample, err := closedLoop(ctx, conns, sources, w, config.Duration, i.process.pid())
 		if err != nil {
-			return fmt.Errorf("%s: %w%s", w, err, process.lastOutput())
+			return fmt.Errorf("%s: %w%s", w, err, i.process.lastOutput())
 		}
-		r.add(config, round, s.name, sample)
+		r.add(config, round, i.name, sample)
 	}
 	return readBack(ctx, conns, sources)
 }
@@ -185,14 +200,14 @@ func (r *Result) fail(name string, err error) {
 }
 
 // dialAll opens n connections.
-func dialAll(s server, address string, n int) (conns []connection, closeAll func(), err error) {
+func dialAll(ctx context.Context, i *instance, n int) (conns []connection, closeAll func(), err error) {
 	closeAll = func() {
 		for _, conn := range conns {
 			_ = conn.Close() // the server ends anyway
 		}
 	}
 	for range n {
-		conn, err := s.dial(address)
+		conn, err := i.dial(ctx, i.address)
 		if err != nil {
 			closeAll()
 			return nil, nil, fmt.Errorf("connect: %w", err)

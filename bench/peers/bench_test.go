@@ -23,7 +23,7 @@ func quickConfig(t *testing.T) Config {
 	return Config{
 		Duration: 200 * time.Millisecond, Connections: 8, Rounds: 2, Seeded: 1000,
 		Names: []string{nameDisk, nameEcho, nameYardstick}, Workloads: documentWorkloads,
-		dir: t.TempDir(), progress: t.Logf,
+		options: options{dir: t.TempDir(), progress: t.Logf},
 	}
 }
 
@@ -43,13 +43,16 @@ func TestRun(t *testing.T) {
 		if sample.Errors > 0 || sample.OpsPerSecond <= 0 || sample.P50 <= 0 || sample.P99 < sample.P50 {
 			t.Errorf("sample %+v", sample)
 		}
-		if sample.Server != nameDisk && sample.PeakMemory <= 0 {
-			t.Errorf("%s: a peak memory of %d bytes", sample.Server, sample.PeakMemory)
+		if sample.Server != nameDisk && sample.Resident <= 0 {
+			t.Errorf("%s: a resident size of %d bytes", sample.Server, sample.Resident)
 		}
 	}
-	round := []string{"disk append", "grpc-echo echo", "yardstick get", "yardstick query", "yardstick create"}
+	round := []string{"disk append", "grpc-echo echo", "yardstick get", "yardstick query", "yardstick count", "yardstick create"}
 	if want := slices.Concat(round, round); !slices.Equal(order, want) {
 		t.Errorf("measured %v, want %v", order, want)
+	}
+	if len(result.Feet) != 2 || result.Feet[0].StartUp <= 0 || result.Feet[0].Resident <= 0 || result.Feet[0].Program <= 0 {
+		t.Errorf("footprints %+v", result.Feet)
 	}
 	for _, seen := range result.Syncs {
 		if seen.Note == "" && seen.Calls < tracedCreates {
@@ -69,7 +72,7 @@ func TestRunNamesAServerThatCannotStart(t *testing.T) {
 	if len(result.Failures) != 1 || result.Failures[0].Server != nameAtoll {
 		t.Errorf("failures: %v, want one of Atoll", result.Failures)
 	}
-	if len(result.perRound(nameEcho, workloadEcho)) != config.Rounds {
+	if len(result.perRound(nameEcho, workloadEcho, throughput)) != config.Rounds {
 		t.Errorf("samples: %+v, want the echo service in each round", result.Samples)
 	}
 }
@@ -163,12 +166,12 @@ func TestSourceRemembersTheLatest(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	config, _, err := parseFlags([]string{"--only", "disk,atoll", "--workload", "query"})
+	config, err := parseFlags([]string{"--only", "disk,atoll", "--workload", "query"})
 	if err != nil || !slices.Equal(config.Names, []string{nameDisk, nameAtoll}) || !slices.Equal(config.Workloads, []workload{workloadQuery}) {
 		t.Errorf("parseFlags = %+v, %v", config, err)
 	}
 	for _, bad := range []string{"--only=redis", "--workload=create,", "--rounds=0", "--duration=0s", "--connections=0", "--seed=10", "create"} {
-		if _, _, err := parseFlags([]string{bad}); err == nil {
+		if _, err := parseFlags([]string{bad}); err == nil {
 			t.Errorf("parseFlags(%s) gives no error", bad)
 		} else if word := strings.Trim(strings.SplitN(bad, "=", 2)[0], "-"); !strings.Contains(err.Error(), word) {
 			t.Errorf("parseFlags(%s): %v, which does not name %s", bad, err, word)

@@ -17,7 +17,8 @@ type workload string
 const (
 	workloadCreate workload = "create" // one new document, acknowledged once it is durable
 	workloadGet    workload = "get"    // one of the seeded documents by its id
-	workloadQuery  workload = "query"  // 20 whole documents from some n on, in the order of n
+	workloadQuery  workload = "query"  // the first 20 whole documents of an author, in the order of n
+	workloadCount  workload = "count"  // how many documents an author has
 	workloadEcho   workload = "echo"   // a call that stores nothing
 	workloadAppend workload = "append" // 256 bytes appended to a file and synced
 )
@@ -35,32 +36,42 @@ type connection interface {
 // below it lacks the body.
 const minimumDocument = bodySize
 
-// lowNumber is where a query starts: low enough that queryLimit seeded
-// documents follow.
-func lowNumber(s *source) int64 { return s.number() / 2 }
+// bulkLoader is a connection that creates many documents in one request, all
+// of them durable when it returns.
+type bulkLoader interface {
+	bulk(ctx context.Context, docs []document) error
+}
 
 // httpPaths says where a server of JSON over HTTP expects what.
 type httpPaths struct {
-	create string                  // where a document is posted
-	get    string                  // what precedes the id
-	query  func(from int64) string // 20 documents with n ≥ from, in the order of n
+	create string                     // where a document is posted
+	get    string                     // what precedes the id
+	query  func(author string) string // 20 documents of an author, in the order of n
+	count  func(author string) string // how many there are
+	bulk   string                     // where many documents are posted, as lines; empty: nowhere
 }
 
 var pocketbasePaths = httpPaths{
 	create: "/api/collections/docs/records",
 	get:    "/api/collections/docs/records/",
-	query: func(from int64) string {
+	query: func(author string) string {
 		// skipTotal: by default PocketBase counts all matching documents too,
 		// which nobody else does here.
 		return "/api/collections/docs/records?skipTotal=1&sort=n&perPage=" + strconv.Itoa(queryLimit) +
-			"&filter=n%3E%3D" + strconv.FormatInt(from, 10)
+			"&filter=author%3D%27" + author + "%27"
+	},
+	// The answer has the total, and one record's id.
+	count: func(author string) string {
+		return "/api/collections/docs/records?perPage=1&fields=id&filter=author%3D%27" + author + "%27"
 	},
 }
 
 var yardstickPaths = httpPaths{
 	create: "/docs",
 	get:    "/docs/",
-	query:  func(from int64) string { return "/docs?from=" + strconv.FormatInt(from, 10) },
+	query:  func(author string) string { return "/docs?author=" + author },
+	count:  func(author string) string { return "/count?author=" + author },
+	bulk:   "/bulk",
 }
 
 // httpConnection is one kept-alive connection to a server of JSON over HTTP.
@@ -95,13 +106,39 @@ func (c *httpConnection) do(ctx context.Context, w workload, s *source) error {
 	case workloadGet:
 		return c.get(ctx, s.existing())
 	case workloadQuery:
-		return c.send(ctx, http.MethodGet, c.paths.query(lowNumber(s)), nil, queryLimit*minimumDocument)
+		return c.send(ctx, http.MethodGet, c.paths.query(s.author()), nil, queryLimit*minimumDocument)
+	case workloadCount:
+		return c.send(ctx, http.MethodGet, c.paths.count(s.author()), nil, 1)
 	}
 	return fmt.Errorf("no %s over HTTP", w)
 }
 
 func (c *httpConnection) get(ctx context.Context, id string) error {
 	return c.send(ctx, http.MethodGet, c.paths.get+id, nil, minimumDocument)
+}
+
+// bulk posts documents as lines of JSON.
+func (c *httpConnection) bulk(ctx context.Context, docs []document) error {
+	if c.paths.bulk == "" {
+		return errors.New("the server takes one document at a time")
+	}
+	body, err := jsonLines(docs)
+	if err != nil {
+		return err
+	}
+	return c.send(ctx, http.MethodPost, c.paths.bulk, body, 0)
+}
+
+// jsonLines encodes documents as one JSON object on each line.
+func jsonLines(docs []document) ([]byte, error) {
+	var lines bytes.Buffer
+	encoder := json.NewEncoder(&lines)
+	for i := range docs {
+		if err := encoder.Encode(&docs[i]); err != nil {
+			return nil, err
+		}
+	}
+	return lines.Bytes(), nil
 }
 
 // send makes one request and reads the whole answer, which must be a success of

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	database   = "projects/bench/databases/(default)"
+	project    = "bench"
+	database   = "projects/" + project + "/databases/(default)"
 	collection = "docs"
 	parent     = database + "/documents"
 )
@@ -28,8 +29,9 @@ const (
 // headers) without their own work around it. Like the clients of the other
 // servers, it looks at the size of an answer and does not decode it.
 type firestoreConnection struct {
-	conn   *grpc.ClientConn
-	header metadata.MD
+	conn    *grpc.ClientConn
+	header  metadata.MD
+	minimum int // the least size of a document's answer in bytes
 }
 
 // The methods that are called.
@@ -37,6 +39,7 @@ const (
 	methodCommit = "/google.firestore.v1.Firestore/Commit"
 	methodGet    = "/google.firestore.v1.Firestore/GetDocument"
 	methodQuery  = "/google.firestore.v1.Firestore/RunQuery"
+	methodCount  = "/google.firestore.v1.Firestore/RunAggregationQuery"
 )
 
 // answer is a message as it came.
@@ -67,7 +70,7 @@ func dialFirestore(address string) (*firestoreConnection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &firestoreConnection{conn: conn, header: metadata.Pairs( // of an SDK that is pointed at an emulator
+	return &firestoreConnection{conn: conn, minimum: minimumDocument, header: metadata.Pairs( // of an SDK that is pointed at an emulator
 		"authorization", "Bearer owner",
 		"google-cloud-resource-prefix", database)}, nil
 }
@@ -89,7 +92,9 @@ func (c *firestoreConnection) do(ctx context.Context, w workload, s *source) err
 	case workloadGet:
 		return c.get(ctx, s.existing())
 	case workloadQuery:
-		return c.query(ctx, lowNumber(s))
+		return c.query(ctx, s.author())
+	case workloadCount:
+		return c.call(ctx, methodCount, countOf(s.author()), 1)
 	}
 	return fmt.Errorf("no %s over the Firestore protocol", w)
 }
@@ -118,34 +123,60 @@ func (c *firestoreConnection) create(ctx context.Context, s *source) error {
 const minimumCommit = 16
 
 func (c *firestoreConnection) get(ctx context.Context, id string) error {
-	return c.call(ctx, methodGet, &firestorepb.GetDocumentRequest{Name: documentName(id)}, minimumDocument)
+	return c.call(ctx, methodGet, &firestorepb.GetDocumentRequest{Name: documentName(id)}, c.minimum)
 }
 
-// query asks for queryLimit documents from n on.
-func (c *firestoreConnection) query(ctx context.Context, n int64) error {
-	field := &firestorepb.StructuredQuery_FieldReference{FieldPath: "n"}
-	stream, err := c.conn.NewStream(metadata.NewOutgoingContext(ctx, c.header), &grpc.StreamDesc{ServerStreams: true}, methodQuery, grpc.ForceCodecV2(codec{}))
+// ofAuthor is the query for all documents of an author.
+func ofAuthor(author string) *firestorepb.StructuredQuery {
+	return &firestorepb.StructuredQuery{
+		From: []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: collection}},
+		Where: &firestorepb.StructuredQuery_Filter{
+			FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
+				FieldFilter: &firestorepb.StructuredQuery_FieldFilter{
+					Field: &firestorepb.StructuredQuery_FieldReference{FieldPath: "author"},
+					Op:    firestorepb.StructuredQuery_FieldFilter_EQUAL,
+					Value: stringValue(author),
+				}}},
+	}
+}
+
+// countOf asks how many documents an author has.
+func countOf(author string) *firestorepb.RunAggregationQueryRequest {
+	return &firestorepb.RunAggregationQueryRequest{
+		Parent: parent,
+		QueryType: &firestorepb.RunAggregationQueryRequest_StructuredAggregationQuery{
+			StructuredAggregationQuery: &firestorepb.StructuredAggregationQuery{
+				QueryType: &firestorepb.StructuredAggregationQuery_StructuredQuery{StructuredQuery: ofAuthor(author)},
+				Aggregations: []*firestorepb.StructuredAggregationQuery_Aggregation{{
+					Alias:    "count",
+					Operator: &firestorepb.StructuredAggregationQuery_Aggregation_Count_{Count: &firestorepb.StructuredAggregationQuery_Aggregation_Count{}},
+				}},
+			}},
+	}
+}
+
+// query asks for the first queryLimit documents of an author.
+func (c *firestoreConnection) query(ctx context.Context, author string) error {
+	query := ofAuthor(author)
+	query.OrderBy = []*firestorepb.StructuredQuery_Order{{
+		Field: &firestorepb.StructuredQuery_FieldReference{FieldPath: "n"}, Direction: firestorepb.StructuredQuery_ASCENDING,
+	}}
+	query.Limit = wrapperspb.Int32(queryLimit)
+	return c.stream(ctx, &firestorepb.RunQueryRequest{
+		Parent:    parent,
+		QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: query},
+	}, queryLimit)
+}
+
+// stream makes a call that is answered with a stream of want documents.
+func (c *firestoreConnection) stream(ctx context.Context, request proto.Message, want int) error {
+	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, c.header))
+	defer cancel() // frees the stream if it is not read to its end
+	stream, err := c.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, methodQuery, grpc.ForceCodecV2(codec{}))
 	if err != nil {
 		return err
 	}
-	err = stream.SendMsg(&firestorepb.RunQueryRequest{
-		Parent: parent,
-		QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: &firestorepb.StructuredQuery{
-			From: []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: collection}},
-			Where: &firestorepb.StructuredQuery_Filter{
-				FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
-					FieldFilter: &firestorepb.StructuredQuery_FieldFilter{
-						Field: field,
-						Op:    firestorepb.StructuredQuery_FieldFilter_GREATER_THAN_OR_EQUAL,
-						Value: integerValue(n),
-					}}},
-			OrderBy: []*firestorepb.StructuredQuery_Order{{
-				Field: field, Direction: firestorepb.StructuredQuery_ASCENDING,
-			}},
-			Limit: wrapperspb.Int32(queryLimit),
-		}},
-	})
-	if err != nil {
+	if err := stream.SendMsg(request); err != nil {
 		return err
 	}
 	if err := stream.CloseSend(); err != nil {
@@ -155,15 +186,15 @@ func (c *firestoreConnection) query(ctx context.Context, n int64) error {
 		var got answer
 		err := stream.RecvMsg(&got)
 		if errors.Is(err, io.EOF) {
-			if found != queryLimit {
-				return fmt.Errorf("query: %d documents, want %d", found, queryLimit)
+			if found != want {
+				return fmt.Errorf("query: %d documents, want %d", found, want)
 			}
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if len(got) >= minimumDocument { // the last answer may hold progress only
+		if len(got) >= c.minimum { // the last answer may hold progress only
 			found++
 		}
 	}
@@ -180,12 +211,16 @@ func firestoreDocument(doc document) *firestorepb.Document {
 		tags.Values = append(tags.Values, stringValue(tag))
 	}
 	return &firestorepb.Document{Name: documentName(doc.ID), Fields: map[string]*firestorepb.Value{
-		"title":  stringValue(doc.Title),
-		"body":   stringValue(doc.Body),
-		"n":      integerValue(doc.N),
-		"author": stringValue(doc.Author),
-		"tags":   {ValueType: &firestorepb.Value_ArrayValue{ArrayValue: tags}},
-		"done":   {ValueType: &firestorepb.Value_BooleanValue{BooleanValue: doc.Done}},
+		"title":    stringValue(doc.Title),
+		"body":     stringValue(doc.Body),
+		"author":   stringValue(doc.Author),
+		"n":        integerValue(doc.N),
+		"tags":     {ValueType: &firestorepb.Value_ArrayValue{ArrayValue: tags}},
+		"done":     {ValueType: &firestorepb.Value_BooleanValue{BooleanValue: doc.Done}},
+		"rating":   {ValueType: &firestorepb.Value_DoubleValue{DoubleValue: doc.Rating}},
+		"views":    integerValue(doc.Views),
+		"language": stringValue(doc.Language),
+		"at":       stringValue(doc.At),
 	}}
 }
 

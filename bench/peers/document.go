@@ -4,24 +4,36 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"time"
 )
 
-// document is the one logical document that every server stores. Its fields
-// are those of the PocketBase collection in pocketbase/main.go; encoded as JSON
-// it takes about 350 bytes.
+// document is the one logical document that every server stores. Its ten fields
+// besides the id are those of the PocketBase collection in pocketbase/main.go;
+// encoded as JSON it takes about 400 bytes.
 type document struct {
-	ID     string   `json:"id"` // 15 characters of a-z0-9, as PocketBase demands
-	Title  string   `json:"title"`
-	Body   string   `json:"body"` // bodySize bytes
-	N      int64    `json:"n"`    // 0 ≤ n < numbers; the field that every server indexes
-	Author string   `json:"author"`
-	Tags   []string `json:"tags"`
-	Done   bool     `json:"done"`
+	ID string `json:"id"` // 15 characters of a-z0-9, as PocketBase demands
+	fields
+}
+
+// fields are those of a document.
+type fields struct {
+	Title    string   `json:"title"`
+	Body     string   `json:"body"`   // bodySize bytes
+	Author   string   `json:"author"` // one of authors; the index that every server has is of author and n
+	N        int64    `json:"n"`      // 0 ≤ n < numbers
+	Tags     []string `json:"tags"`
+	Done     bool     `json:"done"`
+	Rating   float64  `json:"rating"` // 0 to 5
+	Views    int64    `json:"views"`
+	Language string   `json:"language"`
+	At       string   `json:"at"` // a time of RFC 3339, in whole seconds
 }
 
 const (
 	bodySize  = 200
 	numbers   = 1_000_000
+	authors   = 40
 	idLetters = "abcdefghijklmnopqrstuvwxyz0123456789"
 	idSize    = 15
 
@@ -66,19 +78,30 @@ func (s *source) document() document {
 	}
 	n := s.number()
 	start := s.rng.IntN(len(text) - bodySize)
-	return document{
-		ID:     string(id[:]),
-		Title:  fmt.Sprintf("Note %d", n),
-		Body:   text[start : start+bodySize],
-		N:      n,
-		Author: fmt.Sprintf("user%d", n%1000),
-		Tags:   []string{"red", "green", "blue"},
-		Done:   n%2 == 0,
-	}
+	return document{string(id[:]), fields{
+		Title:    fmt.Sprintf("Note %d", n),
+		Body:     text[start : start+bodySize],
+		Author:   s.author(),
+		N:        n,
+		Tags:     []string{"red", "green", "blue"},
+		Done:     n%2 == 0,
+		Rating:   float64(n%51) / 10,
+		Views:    n % 5003,
+		Language: languages[n%int64(len(languages))],
+		At:       epoch.Add(time.Duration(n) * time.Minute).Format(time.RFC3339),
+	}}
 }
 
-// number picks a value of the indexed field.
+var languages = []string{"en", "pt", "de", "ja"}
+
+// epoch is the earliest time of a document.
+var epoch = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// number picks a value of n.
 func (s *source) number() int64 { return s.rng.Int64N(numbers) }
+
+// author picks one of the authors.
+func (s *source) author() string { return "user" + strconv.Itoa(s.rng.IntN(authors)) }
 
 // existing picks the id of a seeded document.
 func (s *source) existing() string { return s.seeded[s.rng.IntN(len(s.seeded))] }

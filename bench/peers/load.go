@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,10 +25,10 @@ type Sample struct {
 	Errors       int           `json:"errors"`
 	FirstError   string        `json:"first_error,omitempty"`
 
-	ServerPerOp time.Duration `json:"server_cpu_per_op_ns"` // user and system time of the server's process
+	ServerPerOp time.Duration `json:"server_cpu_per_op_ns"` // user and system time of the server's processes
 	ClientPerOp time.Duration `json:"client_cpu_per_op_ns"` // the same of this process
 	OtherShare  float64       `json:"other_cpu_share"`      // of all the machine's time: everybody else, the kernel's threads included
-	PeakMemory  int64         `json:"peak_memory_bytes"`    // the server's largest resident size so far
+	Resident    int64         `json:"resident_bytes"`       // of the server's processes, at the end
 }
 
 const (
@@ -70,18 +72,16 @@ func closedLoop(ctx context.Context, conns []connection, sources []*source, w wo
 	before, beforeErr := readUsage(pid)
 	time.Sleep(time.Until(end))
 	after, afterErr := readUsage(pid)
+	resident, residentErr := residentOf(pid)
 	workers.Wait()
 	if ctx.Err() != nil {
 		return Sample{}, fmt.Errorf("stopped with operations under way, at most %v after the measurement: %w", straggling, ctx.Err())
 	}
-	if beforeErr != nil {
-		return Sample{}, beforeErr
-	}
-	if afterErr != nil {
-		return Sample{}, afterErr
+	if err := errors.Join(beforeErr, afterErr, residentErr); err != nil {
+		return Sample{}, err
 	}
 	sample := summarise(tallies, duration)
-	sample.Workload = w
+	sample.Workload, sample.Resident = w, resident
 	sample.charge(before, after)
 	return sample, nil
 }
@@ -135,25 +135,37 @@ func summarise(tallies []tally, duration time.Duration) Sample {
 type usage struct {
 	at                          time.Time
 	server, client, busy, total time.Duration
-	peakMemory                  int64
 }
 
 func readUsage(pid int) (usage, error) {
 	u := usage{at: time.Now()}
 	var err error
 	if pid != 0 {
-		if u.server, err = processorTime(pid); err != nil {
-			return u, fmt.Errorf("the server has ended: %w", err)
-		}
-		if u.peakMemory, err = peakMemory(pid); err != nil {
+		tree, err := processTree(pid)
+		if err != nil {
 			return u, err
 		}
+		if u.server, err = treeTime(tree); err != nil {
+			return u, fmt.Errorf("the server has ended: %w", err)
+		}
 	}
-	if u.client, err = processorTime(os.Getpid()); err != nil {
+	if u.client, _, err = processorTime(os.Getpid()); err != nil {
 		return u, err
 	}
 	u.busy, u.total, err = machineTime()
 	return u, err
+}
+
+// residentOf is the memory of a server's processes; 0 for none.
+func residentOf(pid int) (int64, error) {
+	if pid == 0 {
+		return 0, nil
+	}
+	tree, err := processTree(pid)
+	if err != nil {
+		return 0, err
+	}
+	return residentSize(tree)
 }
 
 // charge shares the processor time between two moments out among the sample's
@@ -169,27 +181,27 @@ func (s *Sample) charge(before, after usage) {
 		others := after.busy - before.busy - server - client
 		s.OtherShare = max(0, float64(others)/float64(total))
 	}
-	s.PeakMemory = after.peakMemory
 }
 
 // appendSize is what the disk's limit is measured with: a small log record.
 const appendSize = 256
 
-// measureDisk appends and syncs small records to a file in dir, one after the
-// other, for duration: the most that anything which syncs once per operation
-// could do.
-func measureDisk(dir string, duration time.Duration) (Sample, error) {
+// measureDisk appends and syncs records of size bytes to a file in dir, one
+// after the other, for duration: the most that anything which syncs once per
+// operation could do.
+func measureDisk(dir string, size int, duration time.Duration) (Sample, error) {
 	file, err := os.Create(filepath.Join(dir, "appends"))
 	if err != nil {
 		return Sample{}, err
 	}
+	defer os.Remove(file.Name())
 	defer file.Close()
 	before, err := readUsage(0)
 	if err != nil {
 		return Sample{}, err
 	}
 	var t tally
-	record := []byte(text[:appendSize])
+	record := bytes.Repeat([]byte(text), size/len(text)+1)[:size]
 	end := time.Now().Add(duration)
 	for start := time.Now(); start.Before(end); {
 		if _, err := file.Write(record); err != nil {

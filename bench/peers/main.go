@@ -1,19 +1,19 @@
 // Command peers measures Atoll beside other servers on one machine: it builds
 // and starts each as a process of its own on loopback with an empty data
 // directory, drives it with the same documents, and prints what they reached,
-// the ratios between them, and whether Atoll meets its targets. It never fails
-// for being slow. ../README.md tells how to read the result.
+// the ratios between them, and whether Atoll meets its targets. "peers import"
+// measures how fast many documents are loaded, and "peers large" the memory
+// that Atoll takes while it has very many. They never fail for being slow.
+// ../README.md tells how to read the results.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -23,6 +23,12 @@ import (
 const (
 	commandEcho      = "serve-echo"
 	commandYardstick = "serve-yardstick"
+)
+
+// The other measurements, each with flags of its own.
+const (
+	commandImport = "import"
+	commandLarge  = "large"
 )
 
 func main() {
@@ -42,57 +48,61 @@ func serveOrMeasure(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	switch {
+	case len(args) > 0 && args[0] == commandImport:
+		return measureImport(ctx, args[1:])
+	case len(args) > 0 && args[0] == commandLarge:
+		return measureLarge(ctx, args[1:])
+	}
 	return measure(ctx, args)
 }
 
 // measure parses the flags, runs the benchmark and prints its result.
 func measure(ctx context.Context, args []string) error {
-	config, asJSON, err := parseFlags(args)
+	config, err := parseFlags(args)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(config.dir, "atoll-bench-")
+	cleanUp, err := config.makeDir()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if config.dir, err = filepath.Abs(dir); err != nil {
-		return err
-	}
+	defer cleanUp()
 	result, err := run(ctx, config)
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		err = printJSON(result)
-	} else {
-		result.print(os.Stdout)
-	}
+	err = config.write(struct {
+		*Result
+		Ratios   []Ratio   `json:"ratios"`
+		Verdicts []Verdict `json:"verdicts"`
+	}{result, result.ratios(), result.verdicts()}, result.print)
 	if err == nil && len(result.Failures) > 0 {
 		err = fmt.Errorf("%d of the servers could not be measured to the end", len(result.Failures))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return lacking(result.Missing)
 }
 
-func parseFlags(args []string) (config Config, asJSON bool, err error) {
+func parseFlags(args []string) (config Config, err error) {
 	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
 	flags.DurationVar(&config.Duration, "duration", 4*time.Second, "how long each workload is measured")
 	flags.IntVar(&config.Connections, "connections", 128, "connections, each with one operation under way")
 	flags.IntVar(&config.Rounds, "rounds", 3, "rounds; in each, every server runs once")
 	flags.IntVar(&config.Seeded, "seed", 5000, "documents in each server before the measurement, at least 1000")
-	flags.StringVar(&config.dir, "dir", "", "where to keep the servers' data, on a disk; the system's temporary directory by default")
-	flags.StringVar(&config.atollProgram, "atoll", "", "a built atoll; by default it is built from ../../cmd/atoll")
 	only := flags.String("only", "", fmt.Sprintf("what to measure, of %v, with commas between", allNames))
-	workloads := flags.String("workload", "create,get", fmt.Sprintf("what the servers of documents are asked, of %v", documentWorkloads))
-	flags.BoolVar(&asJSON, "json", false, "print everything as JSON")
+	workloads := flags.String("workload", "create,get,query,count", fmt.Sprintf("what the servers of documents are asked, of %v", documentWorkloads))
+	config.options.flags(flags)
 	if err := flags.Parse(args); err != nil {
-		return Config{}, false, err
+		return Config{}, err
 	}
 	if config.Names, err = parseList("only", *only, allNames); err != nil {
-		return Config{}, false, err
+		return Config{}, err
 	}
 	if config.Workloads, err = parseList("workload", *workloads, documentWorkloads); err != nil {
-		return Config{}, false, err
+		return Config{}, err
 	}
 	switch {
 	case flags.NArg() > 0:
@@ -102,17 +112,5 @@ func parseFlags(args []string) (config Config, asJSON bool, err error) {
 	case config.Seeded < 1000:
 		err = errors.New("--seed must be at least 1000, so that every query finds its documents")
 	}
-	config.progress = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
-	return config, asJSON, err
-}
-
-// printJSON writes the samples and what follows from them.
-func printJSON(result *Result) error {
-	encoder := json.NewEncoder(os.Stdout)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(struct {
-		*Result
-		Ratios   []Ratio   `json:"ratios"`
-		Verdicts []Verdict `json:"verdicts"`
-	}{result, result.ratios(), result.verdicts()})
+	return config, err
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// process is a server that the benchmark started.
+// process is a server that the benchmark started, with its children.
 type process struct {
 	cmd    *exec.Cmd
 	output string // the file that its standard output and error go to
@@ -26,9 +26,9 @@ type process struct {
 // killed.
 const stopTimeout = 10 * time.Second
 
-// startProcess starts program with its output in output. It is killed when ctx
-// ends.
-func startProcess(ctx context.Context, output, program string, args ...string) (*process, error) {
+// startProcess starts program as a user (nil: the caller) with its output in
+// output. It is stopped when ctx ends.
+func startProcess(ctx context.Context, output string, as *syscall.Credential, program string, args ...string) (*process, error) {
 	file, err := os.Create(output)
 	if err != nil {
 		return nil, err
@@ -37,6 +37,11 @@ func startProcess(ctx context.Context, output, program string, args ...string) (
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdout, cmd.Stderr = file, file
 	cmd.Dir = filepath.Dir(output)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
+	// A server that has children ends them when it is told to stop, and cannot
+	// when it is killed.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	cmd.WaitDelay = stopTimeout
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
@@ -74,7 +79,7 @@ func (p *process) awaitListener(address string, timeout time.Duration) error {
 		select {
 		case <-p.done:
 			return errors.New("the server ended at once" + p.lastOutput())
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(time.Millisecond):
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("nothing listens on %s after %v%s", address, timeout, p.lastOutput())
@@ -105,26 +110,82 @@ func freeAddress() (string, error) {
 // architecture that Go runs on.
 const tick = 10 * time.Millisecond
 
-// processorTime returns the user and system time that a process has used.
-func processorTime(pid int) (time.Duration, error) {
+// processorTime returns the user and system time that a process has used, with
+// and without that of the children for which it has waited.
+func processorTime(pid int) (own, withChildren time.Duration, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return parseProcessorTime(string(stat))
+	p, err := parseStat(string(stat))
+	return p.own, p.own + p.children, err
 }
 
-// parseProcessorTime reads fields 14 and 15 of /proc/PID/stat. The second field
-// is the program's name, which may itself contain spaces and brackets.
-func parseProcessorTime(stat string) (time.Duration, error) {
+// treeTime returns what the processes of a tree have used, those that have
+// ended included. One that ends meanwhile counts for its parent.
+func treeTime(pids []int) (total time.Duration, err error) {
+	for i, pid := range pids {
+		_, t, err := processorTime(pid)
+		if err != nil && i == 0 { // others may end at any time
+			return 0, err
+		}
+		total += t
+	}
+	return total, nil
+}
+
+// processStat is what is read of /proc/PID/stat.
+type processStat struct {
+	parent        int
+	own, children time.Duration // processor time; of the children for which the process has waited
+}
+
+// parseStat reads fields 4 and 14 to 17 of /proc/PID/stat. The second field is
+// the program's name, which may itself contain spaces and brackets.
+func parseStat(stat string) (p processStat, err error) {
 	_, rest := cutLast(stat, ")")
 	fields := strings.Fields(rest) // from the third field on
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/PID/stat has %d fields after the name, want at least 13", len(fields))
+	if len(fields) < 15 {
+		return p, fmt.Errorf("/proc/PID/stat has %d fields after the name, want at least 15", len(fields))
 	}
-	user, userErr := strconv.ParseInt(fields[11], 10, 64)
-	system, systemErr := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * tick, errors.Join(userErr, systemErr)
+	var ticks [4]int64
+	p.parent, err = strconv.Atoi(fields[1])
+	for i, field := range fields[11:15] {
+		n, e := strconv.ParseInt(field, 10, 64)
+		ticks[i], err = n, errors.Join(err, e)
+	}
+	p.own = time.Duration(ticks[0]+ticks[1]) * tick
+	p.children = time.Duration(ticks[2]+ticks[3]) * tick
+	return p, err
+}
+
+// processTree returns a process and its descendants, itself first.
+func processTree(pid int) ([]int, error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, err
+	}
+	children := make(map[int][]int)
+	for _, name := range stats {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		p, err := parseStat(string(text))
+		if err != nil {
+			return nil, err
+		}
+		child, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err != nil {
+			return nil, err
+		}
+		children[p.parent] = append(children[p.parent], child)
+	}
+	tree := []int{pid}
+	for i := 0; i < len(tree); i++ {
+		tree = append(tree, children[tree[i]]...)
+	}
+	return tree, nil
 }
 
 // cutLast splits s around the last sep; without one everything is before it.
@@ -167,22 +228,32 @@ func parseMachineTime(stat string) (busy, total time.Duration, err error) {
 	return busy, total, nil
 }
 
-// peakMemory returns the largest resident size that a process has had, in bytes.
-func peakMemory(pid int) (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
+// residentSize returns the memory that the processes of a tree occupy, in
+// bytes. What several share counts once: each has its share of it.
+func residentSize(pids []int) (total int64, err error) {
+	for i, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		if err == nil {
+			var size int64
+			size, err = parseKilobytes(string(text), "Pss:")
+			total += size
+		}
+		if err != nil && i == 0 { // others may end at any time
+			return 0, fmt.Errorf("the server's memory: %w", err)
+		}
 	}
-	return parsePeakMemory(string(status))
+	return total, nil
 }
 
-// parsePeakMemory reads the line "VmHWM: n kB" of /proc/PID/status.
-func parsePeakMemory(status string) (int64, error) {
-	_, rest, _ := strings.Cut(status, "VmHWM:")
-	line, _, _ := strings.Cut(rest, "\n")
-	kilobytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(line), " kB"), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("/proc/PID/status has no VmHWM in kB: %w", err)
+// parseKilobytes reads a line "name: n kB" of a file in /proc, in bytes.
+func parseKilobytes(text, name string) (int64, error) {
+	for line := range strings.Lines(text) {
+		rest, ok := strings.CutPrefix(line, name)
+		if !ok {
+			continue
+		}
+		kilobytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+		return kilobytes << 10, err
 	}
-	return kilobytes << 10, nil
+	return 0, fmt.Errorf("there is no line %s in kB", name)
 }

@@ -15,7 +15,8 @@ type Ratio struct {
 	OurWorkload  workload `json:"our_workload"`
 	Their        string   `json:"theirs"`
 	TheirLoad    workload `json:"their_workload"`
-	OpsPerSecond Spread   `json:"ops_per_second"` // ours / theirs
+	OpsPerSecond Spread   `json:"ops_per_second"`    // ours / theirs
+	ServerPerOp  Spread   `json:"server_cpu_per_op"` // ours / theirs: below 1 ours has less to do
 }
 
 // Verdict is a target and whether this run met it.
@@ -27,32 +28,38 @@ type Verdict struct {
 	Answer string  `json:"answer"` // "meets", "falls short", "not measured" or "not durable"
 }
 
-// The targets: what Atoll is to reach with durable creates and reads by id
-// through gRPC on 128 connections.
+// The targets: what Atoll is to reach through gRPC on 128 connections.
 const (
 	targetCreatesToPocketBase = 5.0
 	targetCreatesToYardstick  = 0.4
 	targetCreateP99           = 40 * time.Millisecond
 	targetGetsToPocketBase    = 3.0
+	targetQueriesToPocketBase = 3.0
+	targetQueriesToYardstick  = 0.5
 )
 
-// perRound returns the throughput of a server at a workload by round. Rounds
-// with errors are left out: a server that refuses half of its work is not fast.
-func (r *Result) perRound(name string, w workload) map[int]float64 {
+// perRound returns a figure of a server at a workload by round. Rounds with
+// errors are left out: a server that refuses half of its work is not fast.
+func (r *Result) perRound(name string, w workload, figure func(Sample) float64) map[int]float64 {
 	figures := make(map[int]float64)
 	for _, sample := range r.Samples {
 		if sample.Server == name && sample.Workload == w && sample.Errors == 0 {
-			figures[sample.Round] = sample.OpsPerSecond
+			figures[sample.Round] = figure(sample)
 		}
 	}
 	return figures
 }
 
+func throughput(s Sample) float64 { return s.OpsPerSecond }
+
+func serverTime(s Sample) float64 { return float64(s.ServerPerOp) }
+
 // ratio compares ours with theirs.
 func (r *Result) ratio(ours string, w workload, theirs string, v workload) Ratio {
 	return Ratio{
 		Ours: ours, OurWorkload: w, Their: theirs, TheirLoad: v,
-		OpsPerSecond: ratios(r.perRound(ours, w), r.perRound(theirs, v)),
+		OpsPerSecond: ratios(r.perRound(ours, w, throughput), r.perRound(theirs, v, throughput)),
+		ServerPerOp:  ratios(r.perRound(ours, w, serverTime), r.perRound(theirs, v, serverTime)),
 	}
 }
 
@@ -61,7 +68,7 @@ func (r *Result) ratio(ours string, w workload, theirs string, v workload) Ratio
 func (r *Result) ratios() []Ratio {
 	var all []Ratio
 	for _, w := range documentWorkloads {
-		for _, peer := range []string{namePocketBase, nameYardstick} {
+		for _, peer := range []string{namePocketBase, namePostgres, nameYardstick} {
 			all = append(all, r.ratio(nameAtoll, w, peer, w))
 		}
 	}
@@ -90,6 +97,8 @@ func (r *Result) verdicts() []Verdict {
 		atLeast("creates, at least this share of the yardstick", workloadCreate, nameYardstick, targetCreatesToYardstick),
 		verdict(Verdict{Target: "creates, p99 below", Got: latency, Want: limit, Unit: "ms"}, latency < limit),
 		atLeast("reads by id, at least this many times PocketBase", workloadGet, namePocketBase, targetGetsToPocketBase),
+		atLeast("queries, at least this many times PocketBase", workloadQuery, namePocketBase, targetQueriesToPocketBase),
+		atLeast("queries, at least this share of the yardstick", workloadQuery, nameYardstick, targetQueriesToYardstick),
 	}
 	if r.undurable(nameAtoll) {
 		for i := range verdicts[:3] { // those of creates
@@ -132,26 +141,20 @@ func (r *Result) print(out io.Writer) {
 		fmt.Fprint(out, "WARNING: the data lay in memory, where a sync costs nothing: choose another directory with --dir\n\n")
 	}
 	r.printTable(out)
+	r.printFootprints(out)
 	r.printSyncs(out)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for i, ratio := range r.ratios() {
 		if i == 0 {
-			fmt.Fprintln(out, "\nRatio of throughput, median of the rounds' ratios (least–greatest):")
+			fmt.Fprintln(out, "\nRatios, medians of the rounds' ratios (least–greatest):")
+			fmt.Fprintln(table, "\tops/s\tserver µs/op")
 		}
-		fmt.Fprintf(table, "  %s %s / %s %s\t%.2f (%.2f–%.2f)\n", ratio.Ours, ratio.OurWorkload, ratio.Their, ratio.TheirLoad,
-			ratio.OpsPerSecond.Median, ratio.OpsPerSecond.Min, ratio.OpsPerSecond.Max)
+		fmt.Fprintf(table, "  %s %s / %s %s\t%s\t%s\n", ratio.Ours, ratio.OurWorkload, ratio.Their, ratio.TheirLoad,
+			ratio.OpsPerSecond, ratio.ServerPerOp)
 	}
 	_ = table.Flush()
-	fmt.Fprintln(out, "\nTargets:")
-	table = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, v := range r.verdicts() {
-		got := "–"
-		if v.Got > 0 {
-			got = fmt.Sprintf("got %.2f %s", v.Got, v.Unit)
-		}
-		fmt.Fprintf(table, "  %s\t%g %s\t%s\t%s\n", v.Target, v.Want, v.Unit, got, v.Answer)
-	}
-	_ = table.Flush()
+	printVerdicts(out, r.verdicts())
+	printMissing(out, r.Missing)
 	for _, failure := range r.Failures {
 		fmt.Fprintf(out, "\n%s was not measured to the end: %s\n", failure.Server, failure.Reason)
 	}
@@ -160,8 +163,8 @@ func (r *Result) print(out io.Writer) {
 // printTable writes one line for each workload of each server, over the rounds.
 func (r *Result) printTable(out io.Writer) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "workload\tserver\tops/s median (min–max)\tp50 ms\tp99 ms\tserver µs/op\tclient µs/op\tothers' CPU\tpeak RSS MB\terrors")
-	for _, w := range []workload{workloadAppend, workloadEcho, workloadCreate, workloadGet, workloadQuery} {
+	fmt.Fprintln(table, "workload\tserver\tops/s median (min–max)\tp50 ms\tp99 ms\tserver µs/op\tclient µs/op\tothers' CPU\tRSS MB\terrors")
+	for _, w := range []workload{workloadAppend, workloadEcho, workloadCreate, workloadGet, workloadQuery, workloadCount} {
 		for _, name := range allNames {
 			samples := slices.DeleteFunc(slices.Clone(r.Samples), func(s Sample) bool {
 				return s.Server != name || s.Workload != w
@@ -198,8 +201,33 @@ func printRow(table io.Writer, samples []Sample) {
 		over(func(s Sample) float64 { return microseconds(s.ServerPerOp) }).Median,
 		over(func(s Sample) float64 { return microseconds(s.ClientPerOp) }).Median,
 		over(func(s Sample) float64 { return s.OtherShare * 100 }).Median,
-		over(func(s Sample) float64 { return float64(s.PeakMemory) / 1e6 }).Max,
+		over(func(s Sample) float64 { return float64(s.Resident) / 1e6 }).Max,
 		errors, first)
+}
+
+// printFootprints writes one line for each server, over the rounds.
+func (r *Result) printFootprints(out io.Writer) {
+	if len(r.Feet) == 0 {
+		return
+	}
+	fmt.Fprintln(out, "\nAfter another start, on the data of the round:")
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "  server\tfirst answer ms (min–max)\tRSS MB\tprogram MB")
+	for _, name := range allNames {
+		var startUp, resident, program []float64
+		for _, f := range r.Feet {
+			if f.Server == name {
+				startUp = append(startUp, milliseconds(f.StartUp))
+				resident = append(resident, float64(f.Resident)/1e6)
+				program = append(program, float64(f.Program)/1e6)
+			}
+		}
+		if len(startUp) > 0 {
+			s := spread(startUp)
+			fmt.Fprintf(table, "  %s\t%.0f (%.0f–%.0f)\t%.0f\t%.1f\n", name, s.Median, s.Min, s.Max, spread(resident).Median, spread(program).Median)
+		}
+	}
+	_ = table.Flush()
 }
 
 // printSyncs tells which servers were seen to wait for the disk.

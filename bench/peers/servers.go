@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // The names of what is measured, in the order in which a round measures it.
@@ -17,11 +18,12 @@ const (
 	nameEcho       = "grpc-echo"
 	nameYardstick  = "yardstick"
 	namePocketBase = "pocketbase"
+	namePostgres   = "postgresql"
 	nameAtoll      = "atoll"
 )
 
 // allNames is every name in the order of a round.
-var allNames = []string{nameDisk, nameEcho, nameYardstick, namePocketBase, nameAtoll}
+var allNames = []string{nameDisk, nameEcho, nameYardstick, namePocketBase, namePostgres, nameAtoll}
 
 // server is one of the programs that are compared.
 type server struct {
@@ -32,34 +34,59 @@ type server struct {
 	// build makes the program, if it has to be made, and returns its path.
 	build func(ctx context.Context, bin string) (program string, err error)
 
+	// size is what somebody who installs the program gets, in bytes; nil: the
+	// program alone.
+	size func(program string) (int64, error)
+
+	// user is whom it runs as; nil: the caller.
+	user func() (*syscall.Credential, error)
+
+	// initialize makes what it needs below dir before its first start; nil:
+	// nothing.
+	initialize func(ctx context.Context, program, dir string, as *syscall.Credential) error
+
 	// arguments makes it listen on address and keep its data in dir.
 	arguments func(address, dir string) []string
 
-	dial func(address string) (connection, error)
+	// prepare makes the collection and its index after the first start, and
+	// settle ends what the seeding began; nil: nothing to do.
+	prepare, settle func(ctx context.Context, address string) error
+
+	dial func(ctx context.Context, address string) (connection, error)
 }
 
 // documentWorkloads are the workloads of all servers that store documents.
-var documentWorkloads = []workload{workloadCreate, workloadGet, workloadQuery}
+var documentWorkloads = []workload{workloadCreate, workloadGet, workloadQuery, workloadCount}
 
-// servers lists every server. atollProgram is the path of a built Atoll, or
-// empty to build it from the main module.
-func servers(atollProgram string) []server {
+// servers lists every server, for a number of connections. atollProgram is the
+// path of a built Atoll, or empty to build it from the main module.
+func servers(atollProgram string, connections int) []server {
 	self := func(context.Context, string) (string, error) { return os.Executable() }
 	return []server{{
 		name: nameEcho, workloads: []workload{workloadEcho}, build: self,
 		arguments: func(address, _ string) []string { return []string{commandEcho, address} },
-		dial:      func(address string) (connection, error) { return dialEcho(address) },
+		dial:      func(_ context.Context, address string) (connection, error) { return dialEcho(address) },
 	}, {
 		name: nameYardstick, workloads: documentWorkloads, stores: true, build: self,
 		arguments: func(address, dir string) []string { return []string{commandYardstick, address, dir} },
-		dial:      func(address string) (connection, error) { return dialHTTP(address, yardstickPaths), nil },
+		dial: func(_ context.Context, address string) (connection, error) {
+			return dialHTTP(address, yardstickPaths), nil
+		},
 	}, {
 		name: namePocketBase, workloads: documentWorkloads, stores: true,
 		build: func(ctx context.Context, bin string) (string, error) {
 			return goBuild(ctx, bin, "", "./pocketbase")
 		},
 		arguments: func(address, dir string) []string { return []string{address, dir} },
-		dial:      func(address string) (connection, error) { return dialHTTP(address, pocketbasePaths), nil },
+		dial: func(_ context.Context, address string) (connection, error) {
+			return dialHTTP(address, pocketbasePaths), nil
+		},
+	}, {
+		name: namePostgres, workloads: documentWorkloads, stores: true,
+		build: postgresProgram, size: postgresSize, user: postgresUser, initialize: initPostgres,
+		arguments: func(address, dir string) []string { return postgresArguments(address, dir, connections) },
+		prepare:   postgresTable, settle: postgresAnalyze,
+		dial: func(ctx context.Context, address string) (connection, error) { return dialPostgres(ctx, address) },
 	}, {
 		name: nameAtoll, workloads: documentWorkloads, stores: true,
 		build: func(ctx context.Context, bin string) (string, error) {
@@ -71,8 +98,14 @@ func servers(atollProgram string) []server {
 		arguments: func(address, dir string) []string {
 			return []string{"dev", "--listen", address, "--data", dir}
 		},
-		dial: func(address string) (connection, error) { return dialFirestore(address) },
+		dial: func(_ context.Context, address string) (connection, error) { return dialFirestore(address) },
 	}}
+}
+
+// serverOf returns the server with a name, of those of servers.
+func serverOf(name, atollProgram string, connections int) server {
+	all := servers(atollProgram, connections)
+	return all[slices.IndexFunc(all, func(s server) bool { return s.name == name })]
 }
 
 // goBuild builds a package into the directory bin. dir is the module's

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,13 +33,20 @@ func countSyncs(ctx context.Context, conn connection, s *source, pid int, dir st
 		return 0, errors.New("strace is not installed")
 	}
 	output := filepath.Join(dir, "strace.out")
-	tracer, err := startProcess(ctx, filepath.Join(dir, "strace.log"), strace,
-		"-f", "-qq", "-e", "trace=fsync,fdatasync", "-o", output, "-p", strconv.Itoa(pid))
+	tree, err := processTree(pid)
+	if err != nil {
+		return 0, err
+	}
+	args := []string{"-f", "-qq", "-e", "trace=fsync,fdatasync", "-o", output}
+	for _, pid := range tree {
+		args = append(args, "-p", strconv.Itoa(pid))
+	}
+	tracer, err := startProcess(ctx, filepath.Join(dir, "strace.log"), nil, strace, args...)
 	if err != nil {
 		return 0, err
 	}
 	defer tracer.stop()
-	if err := awaitTracer(tracer, pid); err != nil {
+	if err := awaitTracer(tracer, tree); err != nil {
 		return 0, err
 	}
 	for range tracedCreates {
@@ -57,10 +65,10 @@ func countSyncs(ctx context.Context, conn connection, s *source, pid int, dir st
 	return len(syncCall.FindAll(trace, -1)), nil
 }
 
-// awaitTracer waits until every thread of pid is traced.
-func awaitTracer(tracer *process, pid int) error {
+// awaitTracer waits until every thread of the processes is traced.
+func awaitTracer(tracer *process, pids []int) error {
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
-		if everyThreadTraced(pid) {
+		if !slices.ContainsFunc(pids, func(pid int) bool { return !everyThreadTraced(pid) }) {
 			return nil
 		}
 		select {

@@ -41,21 +41,28 @@ func request(handler http.Handler, method, path, body string) (int, string) {
 
 func TestYardstickKeepsAndOrdersDocuments(t *testing.T) {
 	handler := openYardstick(t)
-	for _, body := range []string{`{"id":"c","n":256}`, `{"id":"a","n":2}`, `{"id":"b","n":70000}`} {
+	for _, body := range []string{`{"id":"c","author":"x","n":256}`, `{"id":"a","author":"xy","n":2}`} {
 		if code, answer := request(handler, "POST", "/docs", body); code != http.StatusOK {
 			t.Fatalf("create %s: %d %s", body, code, answer)
 		}
 	}
-	if code, answer := request(handler, "GET", "/docs/c", ""); code != http.StatusOK || answer != `{"id":"c","n":256}` {
+	if code, answer := request(handler, "GET", "/docs/c", ""); code != http.StatusOK || answer != `{"id":"c","author":"x","n":256}` {
 		t.Errorf("get: %d %s", code, answer)
 	}
-	code, answer := request(handler, "GET", "/docs?from=3", "")
+	lines := `{"id":"b","author":"x","n":70000}` + "\n" + `{"id":"e","author":"x","n":0}` + "\n"
+	if code, answer := request(handler, "POST", "/bulk", lines); code != http.StatusOK {
+		t.Fatalf("bulk: %d %s", code, answer)
+	}
+	code, answer := request(handler, "GET", "/docs?author=x", "")
 	var found []document
 	if err := json.Unmarshal([]byte(answer), &found); err != nil || code != http.StatusOK {
 		t.Fatalf("query: %d %s: %v", code, answer, err)
 	}
-	if len(found) != 2 || found[0].ID != "c" || found[1].ID != "b" {
-		t.Errorf("query from 3: %s, want c and b", answer)
+	if len(found) != 3 || found[0].ID != "e" || found[1].ID != "c" || found[2].ID != "b" {
+		t.Errorf("query of x: %s, want e, c and b", answer)
+	}
+	if code, answer := request(handler, "GET", "/count?author=x", ""); code != http.StatusOK || answer != "3" {
+		t.Errorf("count of x: %d %s, want 3", code, answer)
 	}
 }
 
@@ -70,7 +77,7 @@ func TestYardstickRefuses(t *testing.T) {
 		{"POST", "/docs", `{"id":`, http.StatusBadRequest},
 		{"POST", "/docs", `{"id":"` + strings.Repeat("x", bodyLimit) + `"}`, http.StatusBadRequest},
 		{"GET", "/docs/missing", "", http.StatusNotFound},
-		{"GET", "/docs?from=many", "", http.StatusBadRequest},
+		{"POST", "/bulk", `{"id":"a","n":1}` + "\n" + `{"n":1}`, http.StatusBadRequest},
 	} {
 		if code, answer := request(handler, test.method, test.path, test.body); code != test.want {
 			t.Errorf("%s %s: %d %s, want %d", test.method, test.path, code, answer, test.want)

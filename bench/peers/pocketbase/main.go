@@ -45,8 +45,10 @@ func serve(address, dir string) error {
 	if err := app.RunAllMigrations(); err != nil {
 		return fmt.Errorf("create PocketBase's own tables: %w", err)
 	}
-	if err := app.Save(documents()); err != nil {
-		return fmt.Errorf("create the collection: %w", err)
+	if _, err := app.FindCollectionByNameOrId(collectionName); err != nil { // the first start
+		if err := app.Save(documents()); err != nil {
+			return fmt.Errorf("create the collection: %w", err)
+		}
 	}
 	app.OnServe().BindFunc(func(e *core.ServeEvent) error {
 		e.InstallerFunc = nil // it would try to open a browser
@@ -69,20 +71,26 @@ func openDatabase(path string) (*dbx.DB, error) {
 		"&_pragma=foreign_keys(ON)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-32000)")
 }
 
+const collectionName = "docs"
+
 // documents is the collection that the benchmark writes to: the fields of the
-// benchmark's document, an index on n, and rules that let everyone in.
+// benchmark's document, an index on author and n, and rules that let everyone in.
 func documents() *core.Collection {
 	everyone := types.Pointer("")
-	collection := core.NewBaseCollection("docs")
+	collection := core.NewBaseCollection(collectionName)
 	collection.CreateRule, collection.ViewRule, collection.ListRule = everyone, everyone, everyone
 	collection.Fields.Add(
 		&core.TextField{Name: "title"},
 		&core.TextField{Name: "body"},
-		&core.NumberField{Name: "n", OnlyInt: true},
 		&core.TextField{Name: "author"},
+		&core.NumberField{Name: "n", OnlyInt: true},
 		&core.JSONField{Name: "tags"},
 		&core.BoolField{Name: "done"},
+		&core.NumberField{Name: "rating"},
+		&core.NumberField{Name: "views", OnlyInt: true},
+		&core.TextField{Name: "language"},
+		&core.TextField{Name: "at"},
 	)
-	collection.AddIndex("docs_n", false, "n", "")
+	collection.AddIndex("docs_author_n", false, "author, n", "")
 	return collection
 }
