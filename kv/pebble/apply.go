@@ -33,7 +33,11 @@ func (s *Store) Apply(b *atoll.Batch) (c atoll.Commit, err error) {
 	// Pebble lets a writer wait for a flush or a compaction, which may never
 	// come to an end.
 	if _, err := detached(s.fault, func() (struct{}, error) {
-		return struct{}{}, s.db.ApplyNoSyncWait(pb, pebble.Sync)
+		err := s.db.ApplyNoSyncWait(pb, pebble.Sync)
+		if cerr := s.seekers.changed(false); err == nil {
+			err = cerr
+		}
+		return struct{}{}, err
 	}, nil); err != nil {
 		return nil, s.fault.latch(err)
 	}

@@ -2,7 +2,6 @@ package pebble
 
 import (
 	"bytes"
-	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -15,22 +14,7 @@ func (s *Store) Get(key []byte) (value []byte, ok bool, err error) {
 		return nil, false, err
 	}
 	defer s.leave(&err)
-	return get(s.db, key)
-}
-
-func get(r pebble.Reader, key []byte) ([]byte, bool, error) {
-	if len(key) == 0 {
-		return nil, false, nil
-	}
-	v, closer, err := r.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	value := append([]byte{}, v...)
-	return value, true, closer.Close()
+	return s.seekers.get(s.db, key)
 }
 
 // lowest returns a key that is not empty and stands where key does. Pebble does
@@ -49,29 +33,7 @@ func (s *Store) SeekPrefixGE(key []byte) (k, v []byte, ok bool, err error) {
 		return nil, nil, false, err
 	}
 	defer s.leave(&err)
-	return seekPrefix(s.db, key)
-}
-
-func seekPrefix(r pebble.Reader, key []byte) (k, v []byte, ok bool, err error) {
-	if len(key) == 0 {
-		return nil, nil, false, nil
-	}
-	it, err := r.NewIter(&pebble.IterOptions{UseL6Filters: true})
-	if err != nil {
-		return nil, nil, false, err
-	}
-	if it.SeekPrefixGE(key) {
-		if v, err = it.ValueAndErr(); err == nil {
-			k, v, ok = bytes.Clone(it.Key()), append([]byte{}, v...), true
-		}
-	}
-	if cerr := it.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return nil, nil, false, err
-	}
-	return k, v, ok, nil
+	return s.seekers.seek(s.db, key)
 }
 
 // Iter implements atoll.Reader.
@@ -223,6 +185,8 @@ type snapshot struct {
 	store *Store
 	snap  *pebble.Snapshot
 	err   error // there is no snapshot
+
+	seekers seekers
 }
 
 func (s *snapshot) enter() error {
@@ -237,7 +201,7 @@ func (s *snapshot) Get(key []byte) (value []byte, ok bool, err error) {
 		return nil, false, err
 	}
 	defer s.store.leave(&err)
-	return get(s.snap, key)
+	return s.seekers.get(s.snap, key)
 }
 
 func (s *snapshot) SeekPrefixGE(key []byte) (k, v []byte, ok bool, err error) {
@@ -245,7 +209,7 @@ func (s *snapshot) SeekPrefixGE(key []byte) (k, v []byte, ok bool, err error) {
 		return nil, nil, false, err
 	}
 	defer s.store.leave(&err)
-	return seekPrefix(s.snap, key)
+	return s.seekers.seek(s.snap, key)
 }
 
 func (s *snapshot) Iter(lo, hi []byte) atoll.Iterator {
@@ -268,5 +232,9 @@ func (s *snapshot) Close() (err error) {
 		s.store.snapshots.Add(-1)
 		_ = s.store.release(false)
 	}()
-	return s.store.explain(snap.Close())
+	err = s.seekers.changed(true)
+	if cerr := snap.Close(); err == nil {
+		err = cerr
+	}
+	return s.store.explain(err)
 }

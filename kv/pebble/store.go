@@ -27,6 +27,8 @@ type Store struct {
 	db    *pebble.DB
 	space space
 
+	seekers seekers
+
 	mu     sync.RWMutex // held for reading by each call, for writing to close
 	closed bool
 
@@ -232,7 +234,13 @@ func (s *Store) release(closing bool) error {
 		go s.tearDown(s.db)
 		return nil
 	}
-	_, err := detached(s.fault, func() (struct{}, error) { return struct{}{}, s.db.Close() }, nil)
+	_, err := detached(s.fault, func() (struct{}, error) {
+		err := s.seekers.changed(true)
+		if cerr := s.db.Close(); err == nil {
+			err = cerr
+		}
+		return struct{}{}, err
+	}, nil)
 	return s.explain(err)
 }
 
@@ -240,6 +248,7 @@ func (s *Store) release(closing bool) error {
 func (s *Store) tearDown(db *pebble.DB) {
 	defer func() { _ = recover() }() // it has failed before; there is nobody to tell
 	close(s.fence.gone)
+	_ = s.seekers.changed(true)
 	_ = db.Close()
 }
 
