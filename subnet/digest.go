@@ -99,6 +99,8 @@ type changes struct {
 
 // collect turns an overlay into changes. What changed nothing is left out.
 func (c *changes) collect(o *overlay, h *hasher) {
+	n := o.tree.Len()
+	c.ops, c.sums = make([]atoll.Op, 0, n), make([]byte, 0, n*len(h.sum))
 	o.tree.Scan(func(e *entry) bool {
 		var old []byte
 		var had bool

@@ -315,6 +315,11 @@ func (x *execution) finish() (*Result, error) {
 	own.collect(x.kernel, newHasher())
 	all = append(all, own)
 	res.Batch = new(atoll.Batch)
+	n := 4 // for the head, and for what the log adds
+	for _, c := range all {
+		n += len(c.ops)
+	}
+	res.Batch.Ops = make([]atoll.Op, 0, n)
 	for _, c := range all {
 		if c.err != nil {
 			return nil, c.err

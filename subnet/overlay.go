@@ -25,7 +25,21 @@ type overlay struct {
 	undo []undo
 	used usage
 	err  error // of the base: the block cannot go on
+
+	spare []entry // room for the next entries
+	// own holds what the base says of the canister's own keys, which programs
+	// read again with each message of a block.
+	own map[string]found
 }
+
+// found is what a look-up found.
+type found struct {
+	value []byte
+	ok    bool
+}
+
+// maxOwn is how many of its own keys a canister has at hand in a block.
+const maxOwn = 64
 
 // undo is what stood at a key in the tree before a change; nil for nothing.
 type undo struct {
@@ -69,17 +83,48 @@ func (o *overlay) put(e *entry) {
 }
 
 // Set, Delete, Get, Iter and SeekPrefixGE work on whole keys of the store.
-func (o *overlay) Set(key, value []byte) { o.put(&entry{key: key, value: value}) }
+func (o *overlay) Set(key, value []byte) { o.put(o.entry(entry{key: key, value: value})) }
 
-func (o *overlay) Delete(key []byte) { o.put(&entry{key: key, deleted: true}) }
+func (o *overlay) Delete(key []byte) { o.put(o.entry(entry{key: key, deleted: true})) }
+
+// entry returns e where the tree can keep it. Entries are made by the dozen.
+func (o *overlay) entry(e entry) *entry {
+	if len(o.spare) == 0 {
+		o.spare = make([]entry, 64)
+	}
+	kept := &o.spare[0]
+	o.spare = o.spare[1:]
+	*kept = e
+	return kept
+}
 
 func (o *overlay) Get(key []byte) ([]byte, bool, error) {
 	o.used.reads++
 	if e, ok := o.tree.Get(&entry{key: key}); ok {
 		return e.value, !e.deleted, nil
 	}
+	if len(key) > 0 && key[0] == keys.SpacePrivate {
+		return o.getOwn(key)
+	}
 	v, ok, err := o.base.Get(key)
 	o.fail(err)
+	return v, ok, err
+}
+
+// getOwn is Get of one of the canister's own keys, which the block has not
+// changed.
+func (o *overlay) getOwn(key []byte) ([]byte, bool, error) {
+	if f, known := o.own[string(key)]; known {
+		return f.value, f.ok, nil
+	}
+	v, ok, err := o.base.Get(key)
+	o.fail(err)
+	if err == nil && len(o.own) < maxOwn {
+		if o.own == nil {
+			o.own = map[string]found{}
+		}
+		o.own[string(key)] = found{v, ok}
+	}
 	return v, ok, err
 }
 

@@ -128,7 +128,7 @@ func CheckDocument(path atoll.Path, doc Value) error {
 	if doc.kind != KindMap {
 		return atoll.Errorf(atoll.Invalid, "a document is a map, not a %s", doc.kind)
 	}
-	c := checker{trail: make([]step, 0, MaxDepth+2)}
+	c := checker{trail: make([]step, 0, 4)}
 	size, err := c.fields(doc)
 	if err != nil {
 		return err

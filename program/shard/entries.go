@@ -27,6 +27,7 @@ func (c *change) reindex(f Family, m *maintained) *reindex {
 	e.own = len(e.head)
 	switch {
 	case c.old == nil:
+		e.begun.expect(countEntries(*c.new)+1, len(e.head)+len(c.key)+entryRoom)
 		e.fields(&e.begun, *c.new)
 		e.begun.add(memberKey(f, collection.ID(), c.key))
 	case c.new == nil:
@@ -203,6 +204,14 @@ func (e *entries) result() *reindex {
 type keyList struct {
 	buf  []byte
 	ends []int
+}
+
+// entryRoom is what a field's name and a small value take of an entry.
+const entryRoom = 32
+
+// expect makes room for n keys of a size.
+func (l *keyList) expect(n, size int) {
+	l.buf, l.ends = make([]byte, 0, n*size), make([]int, 0, n)
 }
 
 func (l *keyList) add(key []byte) {
