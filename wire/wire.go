@@ -38,11 +38,21 @@ func must[T any](v T, err error) T {
 
 // Marshal encodes v, which must be of a type made for it: it panics on a type
 // that CBOR cannot hold.
-func Marshal(v any) []byte { return must(enc.Marshal(v)) }
+func Marshal(v any) []byte {
+	if a, ok := v.(Appender); ok {
+		if b, ok := a.AppendWire(nil); ok {
+			return b
+		}
+	}
+	return must(enc.Marshal(v))
+}
 
 // Unmarshal decodes one value that fills b. It fails with Invalid, naming the
 // type and the offence.
 func Unmarshal(b []byte, v any) error {
+	if p, ok := v.(Parser); ok && p.ParseWire(b) {
+		return nil
+	}
 	if err := dec.Unmarshal(b, v); err != nil {
 		return &atoll.Error{Kind: atoll.Invalid, Msg: "malformed message", Detail: strings.TrimPrefix(err.Error(), "cbor: ")}
 	}
