@@ -207,7 +207,7 @@ type keyList struct {
 }
 
 // entryRoom is what a field's name and a small value take of an entry.
-const entryRoom = 32
+const entryRoom = 48
 
 // expect makes room for n keys of a size.
 func (l *keyList) expect(n, size int) {
