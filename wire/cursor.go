@@ -13,11 +13,11 @@ import (
 // Marshal writes; Unmarshal then decodes them as any other type's.
 type Parser interface{ ParseWire(b []byte) bool }
 
-// Appender is a type that writes its own encoding, byte for byte what Marshal
-// would write by reflection. AppendWire reports false for a value that it leaves
+// Encoder is a type that writes its own encoding, byte for byte what Marshal
+// would write by reflection. EncodeWire reports false for a value that it leaves
 // to that.
-type Appender interface {
-	AppendWire(dst []byte) ([]byte, bool)
+type Encoder interface {
+	EncodeWire() ([]byte, bool)
 }
 
 // Cursor walks over an encoding for a Parser. It knows definite lengths in

@@ -39,8 +39,8 @@ func must[T any](v T, err error) T {
 // Marshal encodes v, which must be of a type made for it: it panics on a type
 // that CBOR cannot hold.
 func Marshal(v any) []byte {
-	if a, ok := v.(Appender); ok {
-		if b, ok := a.AppendWire(nil); ok {
+	if a, ok := v.(Encoder); ok {
+		if b, ok := a.EncodeWire(); ok {
 			return b
 		}
 	}

@@ -17,6 +17,7 @@ type (
 	plainCommitReply   CommitReply
 	plainGetRequest    GetRequest
 	plainGetReply      GetReply
+	plainQueryReply    QueryReply
 )
 
 // sameWire fails if a value that encodes itself has other bytes than by
@@ -127,6 +128,20 @@ func TestOwnEncodingIsTheSame(t *testing.T) {
 
 		got := GetReply{Time: drawTime(t, "time"), Documents: drawSlice(t, "documents", drawCodecDocument)}
 		sameWire(t, &got, (*plainGetReply)(&got))
+
+		found := QueryReply{Time: drawTime(t, "time"), Found: drawSlice(t, "found", func(t *rapid.T) Found {
+			f := Found{Document: drawCodecDocument(t), Key: drawBytes(t, "key")}
+			if rapid.IntRange(0, 9).Draw(t, "distance") == 0 {
+				far := rapid.Float64().Draw(t, "far")
+				f.Distance = &far
+			}
+			return f
+		}), Next: drawBytes(t, "next"), Skipped: rapid.IntRange(-1, 1000).Draw(t, "skipped"), Stats: QueryStats{
+			Seeks: rapid.IntRange(0, 1000).Draw(t, "seeks"), Keys: rapid.IntRange(-1, 1<<20).Draw(t, "keys"),
+			Documents: rapid.IntRange(0, 1).Draw(t, "documents"), Results: rapid.IntRange(0, 300).Draw(t, "results"),
+			Plan: rapid.SampledFrom([]string{"", "scan"}).Draw(t, "plan"), Needed: rapid.IntRange(0, 70_000).Draw(t, "needed"),
+		}}
+		sameWire(t, &found, (*plainQueryReply)(&found))
 	})
 }
 
@@ -134,13 +149,14 @@ func TestOwnEncodingIsTheSame(t *testing.T) {
 // and written without reflection.
 func TestOwnEncodingIsUsed(t *testing.T) {
 	exists := false
-	for _, v := range []wire.Appender{
+	for _, v := range []wire.Encoder{
 		CommitRequest{Targets: []Target{{1, 2}}, Writes: []Write{{Op: OpSet, Path: "a/b", Doc: []byte{1}, Exists: &exists}}},
 		&CommitReply{Time: 5, Results: []WriteResult{{UpdateTime: 5}}},
 		GetRequest{Target: Target{1, 2}, Paths: []atoll.Path{"a/b"}, At: 7},
+		&QueryReply{Time: 5, Found: []Found{{Document: Document{Path: "a/b", Doc: []byte{1}}, Key: []byte{1}}}, Stats: QueryStats{Keys: 300}},
 		&GetReply{Time: 5, Documents: []Document{{Path: "a/b", Doc: []byte{1}, Created: 1, Updated: 2, Revision: 1}}},
 	} {
-		if _, ok := v.AppendWire(nil); !ok {
+		if _, ok := v.EncodeWire(); !ok {
 			t.Errorf("%T is encoded by reflection", v)
 		}
 		into := reflect.New(reflect.Indirect(reflect.ValueOf(v)).Type()).Interface().(wire.Parser)
@@ -165,5 +181,6 @@ func FuzzOwnEncoding(f *testing.F) {
 		sameRead[CommitReply, plainCommitReply](t, b)
 		sameRead[GetRequest, plainGetRequest](t, b)
 		sameRead[GetReply, plainGetReply](t, b)
+		sameRead[QueryReply, plainQueryReply](t, b)
 	})
 }
