@@ -328,7 +328,7 @@ func TestBatchWriteTellsOfEachWrite(t *testing.T) {
 		return &firestorepb.Write{Operation: &firestorepb.Write_Update{Update: &firestorepb.Document{Name: devRoot + "/c/" + id}}, CurrentDocument: p}
 	}
 	reply, err := c.BatchWrite(t.Context(), &firestorepb.BatchWriteRequest{Database: dev.String(), Labels: map[string]string{"a": "b"}, Writes: []*firestorepb.Write{
-		named("new", nil), named("there", exists(false)), {}, named("none", exists(true)),
+		named("new", nil), named("there", exists(false)), named("none", exists(true)),
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -340,11 +340,17 @@ func TestBatchWriteTellsOfEachWrite(t *testing.T) {
 			t.Errorf("write %d: result %v with status %v", i, reply.GetWriteResults()[i], s)
 		}
 	}
-	if want := []codes.Code{codes.OK, codes.AlreadyExists, codes.InvalidArgument, codes.NotFound}; !slices.Equal(got, want) {
+	if want := []codes.Code{codes.OK, codes.AlreadyExists, codes.NotFound}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	_, err = c.BatchWrite(t.Context(), &firestorepb.BatchWriteRequest{Database: dev.String(), Writes: []*firestorepb.Write{named("a", nil), named("a", nil)}})
 	wantCode(t, err, codes.InvalidArgument, "twice")
+	for _, malformed := range []*firestorepb.Write{{}, named("__doc__", nil)} {
+		_, err = c.BatchWrite(t.Context(), &firestorepb.BatchWriteRequest{Database: dev.String(), Writes: []*firestorepb.Write{named("untouched", nil), malformed}})
+		wantCode(t, err, codes.InvalidArgument, "write 2")
+	}
+	_, err = c.GetDocument(t.Context(), &firestorepb.GetDocumentRequest{Name: devRoot + "/c/untouched"})
+	wantCode(t, err, codes.NotFound, "")
 }
 
 func TestARequestIDIsAppliedOnce(t *testing.T) {

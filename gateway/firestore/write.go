@@ -188,7 +188,9 @@ func (s *Service) DeleteDocument(ctx context.Context, req *firestorepb.DeleteDoc
 }
 
 // BatchWrite applies each write by itself, in no order, and tells what became
-// of each. Labels are ignored.
+// of each. Labels are ignored. A write that is malformed fails the whole
+// request: what a client can write by mistake is not what the documents forbid,
+// and Google's server refuses it so.
 func (s *Service) BatchWrite(ctx context.Context, req *firestorepb.BatchWriteRequest) (*firestorepb.BatchWriteResponse, error) {
 	db, err := atoll.ParseDatabase(req.GetDatabase())
 	if err != nil {
@@ -203,11 +205,10 @@ func (s *Service) BatchWrite(ctx context.Context, req *firestorepb.BatchWriteReq
 		return nil, err
 	}
 	writes := make([]shard.Write, n)
-	failed := make([]error, n)
 	seen := make(map[atoll.Path]bool, n)
 	for i, w := range req.GetWrites() {
-		if writes[i], failed[i] = toWrite(db, w); failed[i] != nil {
-			continue
+		if writes[i], err = toWrite(db, w); err != nil {
+			return nil, atoll.Errorf(atoll.KindOf(err), "write %d: %s", i+1, atoll.AsError(err).Msg)
 		}
 		if p := writes[i].Path; seen[p] {
 			return nil, atoll.Errorf(atoll.Invalid, "a batch may write each document once; %q is there twice", p)
@@ -220,16 +221,13 @@ func (s *Service) BatchWrite(ctx context.Context, req *firestorepb.BatchWriteReq
 	}
 	s.each(n, func(i int) {
 		out.WriteResults[i] = &firestorepb.WriteResult{}
-		err := failed[i]
-		if err == nil {
-			err = s.recovered("BatchWrite", func() error {
-				reply, err := s.commit(ctx, db, writes[i:i+1], idOf(id, i))
-				if err == nil {
-					out.WriteResults[i], err = fromResult(&reply.Results[0])
-				}
-				return err
-			})
-		}
+		err := s.recovered("BatchWrite", func() error {
+			reply, err := s.commit(ctx, db, writes[i:i+1], idOf(id, i))
+			if err == nil {
+				out.WriteResults[i], err = fromResult(&reply.Results[0])
+			}
+			return err
+		})
 		out.Status[i] = statusOf(err).Proto()
 	})
 	return out, nil

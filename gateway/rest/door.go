@@ -25,7 +25,10 @@ type Options struct {
 	MaxBody int64
 	// Stall is how long a client may take to read a part of an answer before
 	// it is cut off. Default 30 s.
-	Stall   time.Duration
+	Stall time.Duration
+	// Clear is what a node for development clears a database with; nil: none is
+	// cleared.
+	Clear   Clear
 	Metrics *Metrics // nil: counted for nobody
 	// Panicked is told of a request that a defect of this door ended; nil:
 	// nobody is.
@@ -65,6 +68,7 @@ type Door struct {
 	origins  Origins
 	maxBody  int64
 	stall    time.Duration
+	clear    Clear
 	metrics  *Metrics
 	panicked func(method string, cause any, stack []byte)
 	routes   []route
@@ -86,7 +90,7 @@ func New(o Options) (*Door, error) {
 	}
 	d := &Door{
 		service: o.Service, origins: o.Origins, maxBody: o.MaxBody, stall: o.Stall,
-		metrics: o.Metrics, panicked: o.Panicked,
+		clear: o.Clear, metrics: o.Metrics, panicked: o.Panicked,
 		routes: routes, parser: parser{definition.Messages()},
 	}
 	if d.maxBody == 0 {
@@ -105,7 +109,9 @@ func New(o Options) (*Door, error) {
 }
 
 // Owns reports whether a request is for this door, by its path.
-func Owns(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/v1/projects/") }
+func Owns(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/v1/projects/") || strings.HasPrefix(r.URL.Path, emulatorPrefix)
+}
 
 // ServeHTTP answers one request.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -124,6 +130,10 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	if !d.admit(w, r) {
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, emulatorPrefix) {
+		d.emulator(w, r)
 		return
 	}
 	c, err := d.read(r)
