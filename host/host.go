@@ -74,14 +74,16 @@ type Options struct {
 	Semantics atoll.Semantics
 	// CollectEvery is the pause between collections of old versions; 1 s.
 	CollectEvery time.Duration
+	Expiry       Expiry       // of documents with a time-to-live field
 	Log          *slog.Logger // slog.Default
 }
 
 // Host is a running installation.
 type Host struct {
 	*node.Node
-	Router *route.Router
-	opt    Options
+	Router  *route.Router
+	opt     Options
+	sweeper *sweeper
 }
 
 // Start opens an installation, or makes a new one.
@@ -101,7 +103,14 @@ func Start(opt Options) (*Host, error) {
 		n.Close()
 		return nil, err
 	}
+	h.sweeper = startSweeper(n, h.Router, opt.Expiry, opt.Log)
 	return h, nil
+}
+
+// Close stops the installation; see node.Node.Close.
+func (h *Host) Close() error {
+	h.sweeper.close()
+	return h.Node.Close()
 }
 
 func (o Options) withDefaults() Options {
