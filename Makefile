@@ -82,6 +82,11 @@ test-long: tools ## kills, crash points and simulation at full length
 	@echo "== $(KILLS_LONG) kills, and everything at full length"
 	@ATOLL_LONG=1 ATOLL_KILLS=$(KILLS_LONG) ATOLL_FLIPS=$(FLIPS_LONG) go test -count=1 -timeout 2h ./...
 
+.PHONY: test-oracle
+test-oracle: ## hold a million operations on shards against a simple oracle
+	@echo "== a million operations"
+	@ATOLL_OPERATIONS=1000000 go test -count=1 -timeout 2h -v -run '^TestOperationsAgainstOracle$$' ./program/shard -rapid.steps=100 | grep -v 'rapid. OK'
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@scripts/fuzz.sh $(or $(FUZZTIME),20s)
