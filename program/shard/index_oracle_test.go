@@ -119,7 +119,7 @@ func (m *indexMachine) buildOne(t *rapid.T, to atoll.CanisterID, limit int) (mor
 // finish builds to the end, and holds the entries against what they must be.
 func (m *indexMachine) finish(t *rapid.T) {
 	for _, d := range m.ranges {
-		for m.buildOne(t, d.Shard, 3) {
+		for limit := rapid.SampledFrom([]int{5, 100}).Draw(t, "limit"); m.buildOne(t, d.Shard, limit); {
 		}
 		s, err := askAs[IndexStatus](m.subnet, d.Shard, atoll.Management, MethodIndexStatus, nil)
 		if err != nil {
@@ -475,18 +475,17 @@ func TestIndexedQueriesDensely(t *testing.T) {
 			}
 			m.oracle.commit(m.now, 0, w)
 		}
-		for i := range 20 {
-			write(atoll.Path("c/" + string(rune('a'+i%10))))
+		for i := range 12 {
+			write(atoll.Path("c/" + string(rune('a'+i%8))))
 		}
 		m.configure(t)
 		write("c/a")
 		m.finish(t)
-		for i := range 6 {
+		for i := range 4 {
 			write(atoll.Path("c/" + string(rune('d'+i))))
 		}
-		for range 15 {
+		for range 8 {
 			m.query(t)
 		}
-		m.finish(t)
 	})
 }
