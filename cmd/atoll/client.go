@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -23,24 +21,20 @@ import (
 	"atoll/value"
 )
 
-// emulatorVar is the variable by which Google's clients find an emulator.
-const emulatorVar = "FIRESTORE_EMULATOR_HOST"
-
 // requestTime bounds one request of the command line.
 const requestTime = 30 * time.Second
 
 // target says which node and database a command is about.
-type target struct{ addr, project, database string }
+type target struct {
+	connection
+	project, database string
+}
 
 func (t *target) flags(cmd *cobra.Command) {
-	t.addrFlag(cmd)
+	t.connection.flags(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&t.project, "project", firstOf(os.Getenv("GOOGLE_CLOUD_PROJECT"), "demo"), "`project` of the database; $GOOGLE_CLOUD_PROJECT if set")
 	fl.StringVar(&t.database, "database", atoll.DefaultDatabase, "`id` of the database")
-}
-
-func (t *target) addrFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&t.addr, "addr", firstOf(os.Getenv(emulatorVar), defaultAddress), "`address` of the node; $"+emulatorVar+" if set")
 }
 
 func firstOf(texts ...string) string {
@@ -60,9 +54,10 @@ func (t *target) db() (atoll.Database, error) {
 // client talks to a node's Firestore service.
 type client struct {
 	firestorepb.FirestoreClient
-	cc   *grpc.ClientConn
-	addr string
-	db   atoll.Database
+	cc     *grpc.ClientConn
+	over   *connection
+	bearer string
+	db     atoll.Database
 }
 
 func (t *target) dial() (*client, error) {
@@ -70,21 +65,43 @@ func (t *target) dial() (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	cc, err := grpc.NewClient("passthrough:///"+t.addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	addr, err := t.host()
+	if err != nil {
+		return nil, err
+	}
+	c := &client{over: &t.connection, db: db}
+	if c.bearer, err = t.connection.bearer(); err != nil {
+		return nil, err
+	}
+	creds, err := t.credentials()
+	if err != nil {
+		return nil, err
+	}
+	c.cc, err = grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)))
 	if err != nil {
 		return nil, atoll.Errorf(atoll.Invalid, "--addr %q is no address: %v", t.addr, err)
 	}
-	return &client{firestorepb.NewFirestoreClient(cc), cc, t.addr, db}, nil
+	c.FirestoreClient = firestorepb.NewFirestoreClient(c.cc)
+	return c, nil
 }
 
 func (c *client) close() { c.cc.Close() }
 
-// context returns a context for one request, with the name of the database for
-// routers on the way, as Google's clients send it.
+// context returns a context for one request.
 func (c *client) context(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer owner", "google-cloud-resource-prefix", c.db.String())
-	return context.WithTimeout(ctx, requestTime)
+	return context.WithTimeout(c.stream(ctx), requestTime)
+}
+
+// stream returns a context for a request that may take as long as the node lets
+// it, with the name of the database for routers on the way, as Google's clients
+// send it.
+func (c *client) stream(ctx context.Context) context.Context {
+	ctx = metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", c.db.String())
+	if c.bearer != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+c.bearer)
+	}
+	return ctx
 }
 
 // name returns the full name of a document.
@@ -101,13 +118,10 @@ func (c *client) problem(err error) error {
 	if !ok || err == nil {
 		return err
 	}
-	if s.Code() == codes.Unavailable && strings.Contains(s.Message(), "connection error") {
-		return &atoll.Error{
-			Kind: atoll.Unavailable, Detail: s.Message(),
-			Msg: fmt.Sprintf("no node answers at %s; start one with \"atoll dev\", or name its address with --addr or $%s", c.addr, emulatorVar),
-		}
+	if s.Code() == codes.Unavailable && (strings.Contains(s.Message(), "connection error") || strings.Contains(s.Message(), "server preface")) {
+		return c.over.unreachable(s.Message())
 	}
-	return atoll.Errorf(atoll.Kind(s.Code()), "%s", s.Message())
+	return c.over.refused(atoll.Errorf(atoll.Kind(s.Code()), "%s", s.Message()))
 }
 
 // commit does one write. The request id makes it safe to be sent again by

@@ -69,7 +69,7 @@ SIGINT and SIGTERM stop the node when the requests under way have ended.`,
 			if err != nil {
 				return err
 			}
-			return dev(cmd.Context(), cmd.OutOrStdout(), f.listen, f.origins(), opt)
+			return dev(cmd.Context(), cmd.OutOrStdout(), f.listen, f.doors(), opt)
 		},
 	}
 	fl := cmd.Flags()
@@ -85,6 +85,11 @@ func (f *devFlags) options(stderr io.Writer) (host.Options, error) {
 		return host.Options{}, usageError{"--allow-origin: " + atoll.AsError(err).Msg}
 	}
 	return f.nodeFlags.options(stderr)
+}
+
+// doors says what the doors of the node are to be like.
+func (f *devFlags) doors() doorOptions {
+	return doorOptions{auth: firestore.Auth{Dev: true}, origins: f.origins(), registry: prometheus.NewRegistry(), budgets: f.budgets}
 }
 
 // origins says which pages may use the data, and under which names.
@@ -130,7 +135,7 @@ func countSubnets(dir string) (int, error) {
 }
 
 // dev serves until ctx ends.
-func dev(ctx context.Context, stdout io.Writer, listen string, origins rest.Origins, opt host.Options) error {
+func dev(ctx context.Context, stdout io.Writer, listen string, o doorOptions, opt host.Options) error {
 	l, err := front.ListenLoopback(listen)
 	if err != nil {
 		return err
@@ -140,7 +145,8 @@ func dev(ctx context.Context, stdout io.Writer, listen string, origins rest.Orig
 	if err != nil {
 		return err
 	}
-	err = serveDev(ctx, stdout, l, h, origins, opt)
+	o.operator = l.Addr()
+	err = serveDev(ctx, stdout, l, h, o, opt)
 	if e := h.Close(); err == nil {
 		err = e
 	}
@@ -174,10 +180,8 @@ func startError(dir string, err error) error {
 }
 
 // serveDev opens the doors of a node until ctx ends.
-func serveDev(ctx context.Context, stdout io.Writer, l net.Listener, h *host.Host, origins rest.Origins, opt host.Options) error {
-	d, err := openDoors(h, opt, doorOptions{
-		auth: firestore.Auth{Dev: true}, origins: origins, operator: l.Addr(), registry: prometheus.NewRegistry(),
-	})
+func serveDev(ctx context.Context, stdout io.Writer, l net.Listener, h *host.Host, o doorOptions, opt host.Options) error {
+	d, err := openDoors(h, opt, o)
 	if err != nil {
 		return err
 	}

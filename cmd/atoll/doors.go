@@ -10,9 +10,11 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"atoll/console"
+	"atoll/gateway/account"
 	"atoll/gateway/admin"
 	"atoll/gateway/firestore"
 	"atoll/gateway/front"
+	"atoll/gateway/indexes"
 	"atoll/gateway/rest"
 	"atoll/host"
 )
@@ -33,6 +35,7 @@ type doorOptions struct {
 	origins  rest.Origins
 	operator net.Addr // the port of the operator's door
 	registry *prometheus.Registry
+	budgets  account.Budgets
 }
 
 // openDoors makes the doors of a node. The caller closes them.
@@ -44,19 +47,24 @@ func openDoors(h *host.Host, opt host.Options, o doorOptions) (*doors, error) {
 	panicked := func(method string, cause any, stack []byte) {
 		opt.Log.Error("a request ended in a defect", "method", method, "cause", cause, "stack", string(stack))
 	}
+	accounts, err := account.New(account.Options{Budgets: o.budgets, Registry: o.registry})
+	if err != nil {
+		return nil, err
+	}
 	metrics := firestore.NewMetrics(o.registry)
+	configuration := indexes.New(indexes.Options{Router: h.Router, Caller: firestore.CallerOf})
 	d := &doors{registry: o.registry, documents: firestore.New(firestore.Options{
-		Router: h.Router, Auth: o.auth, Metrics: metrics, Panicked: panicked,
+		Router: h.Router, Auth: o.auth, Metrics: metrics, Accounts: accounts, Panicked: panicked, Beside: configuration.Register,
 	})}
 	forConsole, err := d.openInner(firestore.Options{
-		Router: h.Router, Auth: firestore.Auth{Dev: true}, Metrics: metrics, Panicked: panicked,
+		Router: h.Router, Auth: firestore.Auth{Dev: true}, Metrics: metrics, Accounts: accounts, Panicked: panicked, Beside: configuration.Register,
 	})
 	if err != nil {
 		return nil, err
 	}
 	d.operator, err = admin.New(admin.Options{
 		Source: h.Source(), Router: h.Router, Root: host.Root, Registry: o.registry, Keys: keys,
-		Address: o.operator, Console: console.Files(), Version: version, Backup: h.Backup, Data: forConsole,
+		Address: o.operator, Console: console.Files(), Version: version, Backup: h.Backup, Data: forConsole, Accounts: accounts,
 	})
 	if err != nil {
 		d.close()
@@ -66,7 +74,11 @@ func openDoors(h *host.Host, opt host.Options, o doorOptions) (*doors, error) {
 		d.close()
 		return nil, err
 	}
-	web, err := rest.New(rest.Options{Service: telling{d.local}, Origins: o.origins, Metrics: rest.NewMetrics(o.registry), Panicked: panicked})
+	options := rest.Options{Service: telling{d.local}, Origins: o.origins, Metrics: rest.NewMetrics(o.registry), Panicked: panicked}
+	if o.auth.Dev {
+		options.Clear = d.documents.Clear
+	}
+	web, err := rest.New(options)
 	if err != nil {
 		d.close()
 		return nil, err

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"atoll"
+	"atoll/gateway/account"
 	"atoll/host"
 )
 
@@ -18,6 +20,7 @@ type nodeFlags struct {
 	retention            time.Duration
 	logLevel             string
 	logJSON              bool
+	budgets              account.Budgets
 }
 
 func (f *nodeFlags) register(cmd *cobra.Command) {
@@ -27,6 +30,11 @@ func (f *nodeFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.cache, "cache", "256MiB", "memory for stored blocks, as a `size`")
 	fl.StringVar(&f.minFree, "min-free", "256MiB", "free disk space, as a `size`, below which writes are refused")
 	fl.DurationVar(&f.retention, "retention", host.DefaultRetention.Versions, "`time` for which old versions of documents can be read")
+	b := account.DefaultBudgets
+	fl.IntVar(&f.budgets.Keys, account.KeysFlag, b.Keys, "index entries and versions, a `number`, that one query may read; 0: any")
+	fl.IntVar(&f.budgets.Documents, account.DocumentsFlag, b.Documents, "documents, a `number`, that one query may read; 0: any")
+	fl.DurationVar(&f.budgets.Time, account.TimeFlag, b.Time, "`time` that one query may take; 0: as long as any request")
+	fl.IntVar(&f.budgets.CallerKeys, account.CallerKeysFlag, b.CallerKeys, "keys, a `number`, that one caller may read in a minute; 0: any")
 	fl.StringVar(&f.logLevel, "log-level", "info", "`level` from which messages are logged: debug, info, warn or error")
 	fl.BoolVar(&f.logJSON, "log-json", false, "log as JSON")
 }
@@ -42,6 +50,9 @@ func (f *nodeFlags) options(stderr io.Writer) (host.Options, error) {
 		return opt, usageError{"--min-free: " + err.Error()}
 	}
 	opt.CacheBytes = int64(cache)
+	if err := f.budgets.Check(); err != nil {
+		return opt, usageError{"--query-... and --caller-keys: " + atoll.AsError(err).Msg}
+	}
 	if f.retention < time.Minute {
 		return opt, usageError{fmt.Sprintf("--retention %s is below one minute", f.retention)}
 	}

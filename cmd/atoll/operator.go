@@ -15,39 +15,47 @@ import (
 	"atoll/gateway/admin"
 )
 
-// operator talks to the operator's door of a node on this machine.
-type operator struct{ addr, data string }
+// operator talks to the operator's door of a node on this machine, or, over TLS
+// with the administrator's key, to that part of it which "atoll serve" shows to
+// programs.
+type operator struct {
+	connection
+	data string
+}
 
 func (o *operator) dataFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.data, "data", defaultData, "data `directory` of the node, whose token is used")
 }
 
-// open sends a request and returns the answer if it is a success. The token is
-// read each time, so that a node that was set up anew is found.
+// open sends a request and returns the answer if it is a success. Token and key
+// are read each time, so that a node that was set up anew is found.
 func (o *operator) open(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
-	token, err := admin.ReadToken(o.data)
+	host, err := o.host()
 	if err != nil {
 		return nil, err
 	}
-	u := url.URL{Scheme: "http", Host: o.addr, Path: path, RawQuery: query.Encode()}
+	token, err := o.token(host)
+	if err != nil {
+		return nil, err
+	}
+	u := url.URL{Scheme: "http", Host: host, Path: path, RawQuery: query.Encode()}
+	if o.secure() {
+		u.Scheme = "https"
+	}
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
 		return nil, atoll.Errorf(atoll.Invalid, "--addr %q is no address", o.addr)
 	}
-	host, _, err := net.SplitHostPort(o.addr)
-	if err != nil {
-		return nil, atoll.Errorf(atoll.Invalid, "--addr %q is no address; it has the form host:port", o.addr)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, atoll.Errorf(atoll.Invalid, "the token is only sent to a node on this machine, and %s is elsewhere", o.addr)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	res, err := http.DefaultTransport.RoundTrip(req)
+	transport, err := o.transport()
 	if err != nil {
-		return nil, &atoll.Error{
-			Kind: atoll.Unavailable, Detail: err.Error(),
-			Msg: fmt.Sprintf("no node answers at %s; start one with \"atoll dev\", or name its address with --addr", o.addr),
-		}
+		return nil, err
+	}
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, o.unreachable(err.Error())
 	}
 	if res.StatusCode != http.StatusOK {
 		defer res.Body.Close()
@@ -56,9 +64,29 @@ func (o *operator) open(ctx context.Context, method, path string, query url.Valu
 	return res, nil
 }
 
+// token returns what is sent to a host: the administrator's key over TLS, and
+// the token of the data directory to this machine alone.
+func (o *operator) token(host string) (string, error) {
+	if o.secure() {
+		return o.bearer()
+	}
+	token, err := admin.ReadToken(o.data)
+	if err != nil {
+		return "", err
+	}
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		return "", atoll.Errorf(atoll.Invalid, "--addr %q is no address; it has the form host:port", o.addr)
+	}
+	if ip := net.ParseIP(name); name != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return "", atoll.Errorf(atoll.Invalid, "the token is only sent to a node on this machine, and %s is elsewhere", o.addr)
+	}
+	return token, nil
+}
+
 // refusal reads an answer that is not a success.
 func (o *operator) refusal(res *http.Response) error {
-	if res.StatusCode == http.StatusUnauthorized {
+	if res.StatusCode == http.StatusUnauthorized && !o.secure() {
 		return atoll.Errorf(atoll.Unauthenticated, "the node at %s does not know the token of %s; is that its data directory? Name it with --data", o.addr, o.data)
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
@@ -69,15 +97,15 @@ func (o *operator) refusal(res *http.Response) error {
 	kind := map[int]atoll.Kind{
 		http.StatusNotFound: atoll.NotFound, http.StatusBadRequest: atoll.Invalid, http.StatusGone: atoll.FailedPrecondition,
 		http.StatusTooManyRequests: atoll.ResourceExhausted, http.StatusServiceUnavailable: atoll.Unavailable,
+		http.StatusUnauthorized: atoll.Unauthenticated, http.StatusForbidden: atoll.PermissionDenied,
 	}[res.StatusCode]
 	if kind == atoll.OK {
 		kind = atoll.Internal
 	}
-	return atoll.Errorf(kind, "%s", p.Error.Message)
+	return o.refused(atoll.Errorf(kind, "%s", p.Error.Message))
 }
 
 func consoleCommand() *cobra.Command {
-	var t target
 	var o operator
 	cmd := &cobra.Command{
 		Use:   "console",
@@ -89,7 +117,6 @@ Programs, such as Prometheus, send the token in the file admin.token of the data
 directory instead, as "Authorization: Bearer".`,
 		Args: arguments(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.addr = t.addr
 			ctx, cancel := context.WithTimeout(cmd.Context(), requestTime)
 			defer cancel()
 			res, err := o.open(ctx, http.MethodPost, "/v1/links", nil)
@@ -105,7 +132,7 @@ directory instead, as "Authorization: Bearer".`,
 			return err
 		},
 	}
-	t.addrFlag(cmd)
+	o.addrFlag(cmd)
 	o.dataFlag(cmd)
 	return cmd
 }

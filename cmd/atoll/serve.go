@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -59,7 +58,9 @@ printed once, at the first start, and stored as a hash. Tokens of issuers named
 with --issuer (RS256) are verified, and their callers are told the same.
 
 The operator's door (console, metrics, viewers, change feed) has a port of its own,
-on loopback only. It takes the same links and tokens as that of "atoll dev".
+on loopback only. It takes the same links and tokens as that of "atoll dev". The
+change feed and the accounts of requests ("atoll tail", "atoll top") are also on the
+first port, for the administrator's key.
 
 SIGTERM and SIGINT stop the node: health says so, no connections are accepted any
 more, and requests under way may take --drain until they are cut off.`,
@@ -163,7 +164,7 @@ func (s *server) open(f *serveFlags, h *host.Host, data, operator net.Listener) 
 	names := append(slices.Clone(f.names), s.certificate.Names()...)
 	s.doors, err = openDoors(h, s.opt, doorOptions{
 		auth: firestore.Auth{Guard: guard}, origins: rest.Origins{Allowed: f.allowOrigins, Hosts: names},
-		operator: operator.Addr(), registry: registry,
+		operator: operator.Addr(), registry: registry, budgets: f.budgets,
 	})
 	if err != nil {
 		return err
@@ -172,7 +173,7 @@ func (s *server) open(f *serveFlags, h *host.Host, data, operator net.Listener) 
 	s.data = front.New(front.Options{
 		Listener: data, Certificate: s.certificate, Log: s.log,
 		GRPC: s.doors.documents.Server(grpc.ConnectionTimeout(10 * time.Second)), GRPCOverHTTP: s.overHTTP,
-		HTTP: split(s.doors.rest, http.HandlerFunc(s.stranger)),
+		HTTP: split(s.doors.rest, s.strangers(s.doors.operator.Programs(guard.Administrator))),
 	})
 	s.operator = front.New(front.Options{
 		Listener: operator, HTTP: s.withHealth(s.doors.operator), GRPC: grpc.NewServer(), Log: s.log, Connections: 200,
@@ -289,13 +290,13 @@ func (s *server) stop() {
 	s.log.Info("stopping", "linger", s.linger, "drain", s.drain)
 	s.notify("STOPPING=1")
 	time.Sleep(s.linger)
+	s.doors.operator.Close() // ends streams, which would not end by themselves
 	limit, cancel := context.WithTimeout(context.Background(), s.drain)
 	defer cancel()
 	if err := s.data.Shutdown(limit); err != nil {
 		s.log.Warn("requests that were under way were cut off", "after", s.drain)
 	}
 	s.overHTTP.Stop() // its requests came over the port that is closed now
-	s.doors.operator.Close()
 	limit, cancel = context.WithTimeout(context.Background(), operatorStop)
 	defer cancel()
 	if err := s.operator.Shutdown(limit); err != nil {

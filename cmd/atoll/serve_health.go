@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,7 +33,18 @@ func (s *server) withHealth(next http.Handler) http.Handler {
 	})
 }
 
-// stranger answers on the data port what is neither gRPC nor REST: health,
+// strangers serves on the data port what is neither gRPC nor REST.
+func (s *server) strangers(programs http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if admin.OwnsProgram(r) {
+			programs.ServeHTTP(w, r)
+			return
+		}
+		s.stranger(w, r)
+	})
+}
+
+// stranger answers what nobody else does: health,
 // without the details that are the operator's.
 func (s *server) stranger(w http.ResponseWriter, r *http.Request) {
 	switch {
@@ -86,7 +94,7 @@ func notifyManager(state string) error {
 }
 
 func healthCommand() *cobra.Command {
-	var addr, ca string
+	var c connection
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask a node whether it is well",
@@ -101,7 +109,7 @@ An address without https:// is that of "atoll dev", or of the operator's door of
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), healthTime)
 			defer cancel()
-			status, err := askHealth(ctx, addr, ca)
+			status, err := askHealth(ctx, &c)
 			if err != nil {
 				return err
 			}
@@ -109,32 +117,29 @@ An address without https:// is that of "atoll dev", or of the operator's door of
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&addr, "addr", firstOf(os.Getenv(emulatorVar), defaultAddress), "`address` of the node; $"+emulatorVar+" if set")
-	cmd.Flags().StringVar(&ca, "ca", "", "`file` with the certificate, in PEM, that is believed in place of those of the system")
+	c.addrFlag(cmd)
+	c.caFlag(cmd)
 	return cmd
 }
 
 // askHealth returns what a node says of itself. It fails with Unavailable if
 // that is nothing good.
-func askHealth(ctx context.Context, addr, ca string) (string, error) {
-	if !strings.Contains(addr, "://") {
-		addr = "http://" + addr
+func askHealth(ctx context.Context, c *connection) (string, error) {
+	host, err := c.host()
+	if err != nil {
+		return "", err
 	}
-	transport := &http.Transport{DisableKeepAlives: true, ForceAttemptHTTP2: true}
-	if ca != "" {
-		text, err := os.ReadFile(ca)
-		if err != nil {
-			return "", atoll.Errorf(atoll.Invalid, "--ca: %v", err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(text) {
-			return "", atoll.Errorf(atoll.Invalid, "--ca: %s holds no certificate", ca)
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	addr := "http://" + host
+	if c.secure() {
+		addr = "https://" + host
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(addr, "/")+healthPath, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, addr+healthPath, nil)
 	if err != nil {
 		return "", atoll.Errorf(atoll.Invalid, "--addr %q is no address", addr)
+	}
+	transport, err := c.transport()
+	if err != nil {
+		return "", err
 	}
 	res, err := transport.RoundTrip(req)
 	if err != nil {

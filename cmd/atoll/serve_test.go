@@ -214,9 +214,30 @@ func TestServe(t *testing.T) {
 	if code, _ := again.rest(t, lisbon, func(r *http.Request) { key(r); r.Header.Set("Origin", "https://evil.example.com") }); code != http.StatusForbidden {
 		t.Errorf("REST from another origin: %d", code)
 	}
-	for _, path := range []string{"/", "/metrics", "/debug/", "/login", "/v1/tail"} {
+	for _, path := range []string{"/", "/metrics", "/debug/", "/login", "/v1/overview", "/v1/backup", "/v1/top/"} {
 		if code, _ := again.rest(t, path, key); code != http.StatusNotFound {
 			t.Errorf("%s on the data port: %d", path, code)
+		}
+	}
+	for name, c := range map[string]struct {
+		edit func(*http.Request)
+		code int
+	}{
+		"the key":     {key, http.StatusOK},
+		"nothing":     {func(*http.Request) {}, http.StatusUnauthorized},
+		"a wrong key": {func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, http.StatusUnauthorized},
+		"owner":       {func(r *http.Request) { r.Header.Set("Authorization", "Bearer owner") }, http.StatusUnauthorized},
+		"a page":      {func(r *http.Request) { key(r); r.Header.Set("Origin", "https://"+s.data) }, http.StatusForbidden},
+		"its image":   {func(r *http.Request) { key(r); r.Header.Set("Sec-Fetch-Site", "same-origin") }, http.StatusForbidden},
+	} {
+		if code, body := again.rest(t, "/v1/top", c.edit); code != c.code {
+			t.Errorf("the accounts with %s: %d %s", name, code, body)
+		}
+		if c.code == http.StatusOK {
+			continue // the feed does not end
+		}
+		if code, body := again.rest(t, "/v1/tail", c.edit); code != c.code {
+			t.Errorf("the feed with %s: %d %s", name, code, body)
 		}
 	}
 }
@@ -271,14 +292,14 @@ func TestServeQuota(t *testing.T) {
 // the request is answered, nobody else is taken.
 func TestServeDrain(t *testing.T) {
 	s := startServe(t, t.TempDir(), "--linger", "500ms")
-	health := func() (string, error) { return askHealth(t.Context(), s.operator, "") }
+	health := func() (string, error) { return askHealth(t.Context(), &connection{addr: s.operator}) }
 	if said, err := health(); said != "ok" || err != nil {
 		t.Fatalf("health: %q, %v", said, err)
 	}
-	if said, err := askHealth(t.Context(), "https://"+s.data, filepath.Join(s.dir, "tls.cert.pem")); said != "ok" || err != nil {
+	if said, err := askHealth(t.Context(), &connection{addr: "https://" + s.data, ca: filepath.Join(s.dir, "tls.cert.pem")}); said != "ok" || err != nil {
 		t.Fatalf("health over TLS: %q, %v", said, err)
 	}
-	if _, err := askHealth(t.Context(), "https://"+s.data, ""); err == nil {
+	if _, err := askHealth(t.Context(), &connection{addr: "https://" + s.data}); err == nil {
 		t.Error("a certificate that nobody vouches for was believed")
 	}
 	// The body of this request does not end yet.

@@ -57,7 +57,11 @@ goes on where it was.
 Each change has a cursor. A reader that begins behind a cursor (--after) misses
 nothing and gets nothing twice. Changes are kept for as long as the node is told
 to; a cursor from before that is refused. A document that changed several times
-long ago may appear with its last change alone.`,
+long ago may appear with its last change alone.
+
+` + connectionHelp + `
+On the machine of the node the operator's door (--addr) and the token in the data
+directory (--data) do as well.`,
 		Example: `  atoll tail --after oldest
   atoll tail --collection cities --json
   atoll tail --cursor-file ./place --after oldest`,
@@ -67,7 +71,7 @@ long ago may appear with its last change alone.`,
 			if t.db, err = tg.db(); err != nil {
 				return err
 			}
-			t.addr, t.out, t.notes = tg.addr, cmd.OutOrStdout(), cmd.ErrOrStderr()
+			t.connection, t.out, t.notes = tg.connection, cmd.OutOrStdout(), cmd.ErrOrStderr()
 			return t.run(cmd.Context())
 		},
 	}

@@ -177,6 +177,7 @@ var httpStatus = map[atoll.Kind]int{
 	atoll.Invalid: http.StatusBadRequest, atoll.OutOfRange: http.StatusBadRequest, atoll.FailedPrecondition: http.StatusGone,
 	atoll.NotFound: http.StatusNotFound, atoll.PermissionDenied: http.StatusForbidden, atoll.ResourceExhausted: http.StatusTooManyRequests,
 	atoll.Unavailable: http.StatusServiceUnavailable, atoll.DeadlineExceeded: http.StatusGatewayTimeout,
+	atoll.Unauthenticated: http.StatusUnauthorized,
 }
 
 // fail answers with an error. Whoever gets this far is the operator, and gets

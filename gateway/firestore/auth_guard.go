@@ -256,6 +256,11 @@ func addressOf(ctx context.Context) string {
 		}
 		address = v[0]
 	}
+	return ownPart(address)
+}
+
+// ownPart returns the part of an address that is its holder's own.
+func ownPart(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		host = address
