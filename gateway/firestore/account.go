@@ -3,6 +3,7 @@ package firestore
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,14 +14,14 @@ import (
 	"atoll/route"
 )
 
-// accounted begins the methods that accounts are kept of.
-const accounted = "/google.firestore.v1.Firestore/"
+// accounted begin the methods that accounts are kept of.
+var accounted = []string{"/google.firestore.v1.Firestore/", "/atoll.v1.Analytics/"}
 
 // account begins the account of a request. Of services beside its own a Service
 // keeps none.
 func (s *Service) account(fullMethod, method string, start time.Time) *account.Call {
 	switch {
-	case !strings.HasPrefix(fullMethod, accounted):
+	case !slices.ContainsFunc(accounted, func(prefix string) bool { return strings.HasPrefix(fullMethod, prefix) }):
 		return nil
 	case method == "Write" || method == "Listen":
 		return s.accounts.BeginSession(method, start)
@@ -171,6 +172,23 @@ func (m *metered) Aggregate(ctx context.Context, db atoll.Database, q query.Quer
 	}
 	op.end(costs, err)
 	return sum, result, err
+}
+
+// Group implements Router.
+func (m *metered) Group(ctx context.Context, db atoll.Database, q query.Query, grouping query.Grouping, o route.QueryOptions, who route.Caller) (*query.Groups, route.QueryResult, error) {
+	op := m.begin(ctx, who)
+	op.call.Query(db, &q, grouping.Figures)
+	o.Allow = op.allow
+	ctx, cancel := m.bounded(ctx)
+	defer cancel()
+	groups, result, err := m.Router.Group(ctx, db, q, grouping, o, who)
+	err = op.late(err)
+	costs := costsOf(&result.Stats)
+	if err == nil {
+		costs.Results = uint64(groups.Len())
+	}
+	op.end(costs, err)
+	return groups, result, err
 }
 
 // Get implements Router.

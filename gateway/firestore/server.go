@@ -18,6 +18,7 @@ import (
 
 	"atoll"
 	"atoll/gateway/account"
+	"atoll/gateway/analytics"
 	"atoll/program/shard"
 	"atoll/query"
 	"atoll/route"
@@ -34,6 +35,7 @@ type Router interface {
 	CommitIf(ctx context.Context, db atoll.Database, writes []shard.Write, reads route.Reads, id atoll.RequestID, who route.Caller) (shard.CommitReply, error)
 	Query(ctx context.Context, db atoll.Database, q query.Query, o route.QueryOptions, who route.Caller, each func(at atoll.Time, found *shard.Found) error) (route.QueryResult, error)
 	Aggregate(ctx context.Context, db atoll.Database, q query.Query, figures []query.Aggregate, o route.QueryOptions, who route.Caller) (*query.Aggregator, route.QueryResult, error)
+	Group(ctx context.Context, db atoll.Database, q query.Query, grouping query.Grouping, o route.QueryOptions, who route.Caller) (*query.Groups, route.QueryResult, error)
 }
 
 // Limits bound what one client can ask for. A zero field takes its default.
@@ -157,8 +159,8 @@ func New(o Options) *Service {
 	return s
 }
 
-// Server returns a gRPC server that serves s and grpc.health.v1.Health, within
-// s's limits. The caller adds transport options such as TLS, gives it
+// Server returns a gRPC server that serves s, atoll.v1.Analytics and
+// grpc.health.v1.Health, within s's limits. The caller adds transport options such as TLS, gives it
 // listeners and stops it.
 func (s *Service) Server(more ...grpc.ServerOption) *grpc.Server {
 	more = append(s.auth.interceptors(), more...)
@@ -177,6 +179,7 @@ func (s *Service) Server(more ...grpc.ServerOption) *grpc.Server {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 60 * time.Second, Timeout: 20 * time.Second}),
 	}, more...)...)
 	firestorepb.RegisterFirestoreServer(g, s)
+	analytics.RegisterAnalyticsServer(g, questions{Service: s})
 	healthpb.RegisterHealthServer(g, health.NewServer())
 	s.beside(g)
 	return g

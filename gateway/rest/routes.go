@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"atoll"
+	"atoll/gateway/analytics"
 )
 
 // route is one address under which a method can be called.
@@ -46,6 +47,7 @@ func allRoutes() ([]route, error) {
 	var out []route
 	for _, service := range []protoreflect.ServiceDescriptor{
 		firestorepb.File_google_firestore_v1_firestore_proto.Services().ByName("Firestore"),
+		analytics.File_gateway_analytics_analytics_proto.Services().ByName("Analytics"),
 		adminpb.File_google_firestore_admin_v1_firestore_admin_proto.Services().ByName("FirestoreAdmin"),
 		longrunningpb.File_google_longrunning_operations_proto.Services().ByName("Operations"),
 	} {

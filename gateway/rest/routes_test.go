@@ -11,7 +11,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"pgregory.net/rapid"
 
+	"cloud.google.com/go/firestore/apiv1/admin/adminpb"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
+
+	"atoll/gateway/analytics"
 )
 
 // mappings are addresses, and the request that each is to become.
@@ -64,6 +67,11 @@ var mappings = []struct {
 	{"POST", root + ":listCollectionIds", `{"pageSize": 2}`, "ListCollectionIds", `{"parent": "` + root + `", "pageSize": 2}`},
 	{"POST", root + "/c/x:listCollectionIds?$alt=json;enum-encoding=int&$prettyPrint=0&alt=json&fields=a", ``, "ListCollectionIds", `{"parent": "` + root + `/c/x"}`},
 
+	// Atoll's own.
+	{"POST", root + ":aggregate", `{"structuredQuery": {"from": [{"collectionId": "c"}]}, "aggregations": [{"alias": "n", "count": {}}], "groupBy": [{"fieldPath": "a"}], "orderBy": [{"alias": "n", "direction": "DESCENDING"}], "limit": 3}`,
+		"Aggregate", `{"parent": "` + root + `", "structuredQuery": {"from": [{"collectionId": "c"}]}, "aggregations": [{"alias": "n", "count": {}}], "groupBy": [{"fieldPath": "a"}], "orderBy": [{"alias": "n", "direction": "DESCENDING"}], "limit": 3}`},
+	{"POST", root + "/c/x:aggregate", `{"aggregations": [{"min": {"field": {"fieldPath": "a"}}}]}`, "Aggregate", `{"parent": "` + root + `/c/x", "aggregations": [{"min": {"field": {"fieldPath": "a"}}}]}`},
+
 	// Those by which firebase-tools administers indexes.
 	{"GET", database, "", "GetDatabase", `{"name": "` + database + `"}`},
 	{"GET", database + "/collectionGroups/-/indexes", "", "ListIndexes", `{"parent": "` + database + `/collectionGroups/-"}`},
@@ -103,10 +111,14 @@ func TestEveryMethod(t *testing.T) {
 	for _, m := range mappings {
 		tested[m.method] = true
 	}
-	methods := firestorepb.File_google_firestore_v1_firestore_proto.Services().ByName("Firestore").Methods()
-	for i := range methods.Len() {
-		if name := string(methods.Get(i).Name()); !tested[name] {
-			t.Errorf("no address for %s is tested", name)
+	for _, service := range []protoreflect.ServiceDescriptor{
+		firestorepb.File_google_firestore_v1_firestore_proto.Services().ByName("Firestore"),
+		analytics.File_gateway_analytics_analytics_proto.Services().ByName("Analytics"),
+	} {
+		for i := range service.Methods().Len() {
+			if name := string(service.Methods().Get(i).Name()); !tested[name] {
+				t.Errorf("no address for %s is tested", name)
+			}
 		}
 	}
 }
@@ -161,6 +173,9 @@ var refused = []struct {
 	{"POST", root + ":commit", `{} {}`, 400, "INVALID_ARGUMENT", "unexpected token"},
 	{"POST", root + ":commit", `[]`, 400, "INVALID_ARGUMENT", "(line 1:1)"},
 	{"POST", root + ":runQuery", `{"where": 1}`, 400, "INVALID_ARGUMENT", `unknown field "where"`},
+	{"POST", root + ":aggregate", `{"groupBy": ["a"]}`, 400, "INVALID_ARGUMENT", "(line 1:14)"},
+	{"POST", root + ":aggregate", `{"aggregations": [{"count": {}, "min": {}}]}`, 400, "INVALID_ARGUMENT", "oneof"},
+	{"POST", root + ":aggregate?limit=3", `{}`, 400, "INVALID_ARGUMENT", "does not belong in the query"},
 	{"POST", root + "/c", nested(maxNesting), 400, "INVALID_ARGUMENT", "exceeded max recursion depth"},
 }
 
@@ -250,6 +265,9 @@ func resource(m proto.Message) string {
 		if fd := r.Descriptor().Fields().ByName(name); fd != nil {
 			return r.Get(fd).String()
 		}
+	}
+	if u, ok := m.(*adminpb.UpdateFieldRequest); ok {
+		return u.GetField().GetName()
 	}
 	return m.(*firestorepb.UpdateDocumentRequest).GetDocument().GetName()
 }

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"atoll/gateway/analytics"
 	"atoll/gateway/firestore"
 	"atoll/host"
 )
@@ -168,6 +169,7 @@ func (l *listener) server() *grpc.Server {
 			return note(s.Context(), info.FullMethod, m)
 		}))...)
 	firestorepb.RegisterFirestoreServer(g, firestorepb.UnimplementedFirestoreServer{})
+	analytics.RegisterAnalyticsServer(g, analytics.UnimplementedAnalyticsServer{})
 	adminpb.RegisterFirestoreAdminServer(g, adminpb.UnimplementedFirestoreAdminServer{})
 	longrunningpb.RegisterOperationsServer(g, longrunningpb.UnimplementedOperationsServer{})
 	return g

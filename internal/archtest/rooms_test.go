@@ -51,11 +51,12 @@ var rooms = []room{
 	// Doors: somebody's protocol turned into messages and queries.
 	{"route", ". wire keys query program/*", "", worldly},
 	{"gateway/account", ". query program/shard", "github.com/prometheus/client_golang", worldly},
-	{"gateway/firestore", ". query value route program/shard gateway/account",
+	{"gateway/analytics", "", "cloud.google.com/go/firestore/apiv1/firestorepb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf", worldly}, // generated
+	{"gateway/firestore", ". query value route program/shard gateway/account gateway/analytics",
 		"cloud.google.com/go/firestore/apiv1/firestorepb cloud.google.com/go/firestore/apiv1/admin/adminpb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
 	{"gateway/indexes", ". value route program/shard program/directory",
 		"cloud.google.com/go/firestore/apiv1/admin/adminpb cloud.google.com/go/longrunning/autogen/longrunningpb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf", worldly},
-	{"gateway/rest", ".",
+	{"gateway/rest", ". gateway/analytics",
 		"cloud.google.com/go/firestore/apiv1/firestorepb cloud.google.com/go/firestore/apiv1/admin/adminpb cloud.google.com/go/longrunning/autogen/longrunningpb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
 	{"gateway/front", ".", "", worldly},
 	{"gateway/admin/plain", ". value", "", worldly},
