@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -272,7 +273,28 @@ func (d *Door) fail(w http.ResponseWriter, c call, err error) {
 	if s == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="atoll"`)
 	}
+	if wait, ok := retryAfter(err); ok {
+		w.Header().Set("Retry-After", strconv.FormatInt(wait, 10))
+		w.Header().Set("Access-Control-Expose-Headers", "Retry-After")
+	}
 	d.write(w, s, append(b, '\n'))
+}
+
+// retryAfter returns how long to wait before the request is sent again, in
+// whole seconds and not too short, if an error says so (google.rpc.RetryInfo)
+// and nothing was done.
+func retryAfter(err error) (seconds int64, ok bool) {
+	s := statusOf(err)
+	if s.Code() != codes.ResourceExhausted && s.Code() != codes.Unavailable {
+		return 0, false
+	}
+	for _, detail := range s.Details() {
+		if info, is := detail.(*errdetails.RetryInfo); is && info.GetRetryDelay().CheckValid() == nil {
+			wait := info.GetRetryDelay().AsDuration()
+			return int64(max(wait+time.Second-1, time.Second) / time.Second), true
+		}
+	}
+	return 0, false
 }
 
 // refuse answers a request that is not looked at.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"regexp"
 	"strings"
@@ -13,11 +14,15 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"atoll"
+	"atoll/gateway/firestore"
+	"atoll/host"
 )
 
 // wantError checks the body of an error.
@@ -67,6 +72,59 @@ func TestStatuses(t *testing.T) {
 			t.Errorf("%s: a stream's error is not in an array: %s", c, a.body)
 		}
 	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	var l listener
+	base := open(t, l.server()) + "/v1/" + root
+	for _, c := range []struct {
+		code codes.Code
+		wait *durationpb.Duration
+		want string
+	}{
+		{codes.ResourceExhausted, durationpb.New(time.Millisecond), "1"}, {codes.ResourceExhausted, durationpb.New(0), "1"},
+		{codes.ResourceExhausted, durationpb.New(2*time.Second + 1), "3"}, {codes.Unavailable, durationpb.New(2 * time.Second), "2"},
+		{codes.Unavailable, durationpb.New(-time.Second), "1"}, {codes.ResourceExhausted, &durationpb.Duration{Seconds: math.MaxInt64}, ""},
+		{codes.ResourceExhausted, nil, ""}, {codes.Aborted, durationpb.New(time.Second), ""},
+	} {
+		s := status.New(c.code, "later")
+		if c.wait != nil {
+			s, _ = s.WithDetails(&errdetails.RetryInfo{RetryDelay: c.wait})
+		}
+		l.err = s.Err()
+		for _, a := range []answer{ask(t, "GET", base+"/c/x", ""), ask(t, "POST", base+":runQuery", "{}")} {
+			if got := a.Header.Get("Retry-After"); got != c.want || (a.Header.Get("Access-Control-Expose-Headers") != "") != (c.want != "") {
+				t.Errorf("%s in %v: Retry-After is %q, want %q", c.code, c.wait, got, c.want)
+			}
+		}
+	}
+}
+
+// TestQuotaSaysWhen checks it with an error that the service makes.
+func TestQuotaSaysWhen(t *testing.T) {
+	h, err := host.Start(host.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	now := time.Unix(1_800_000_000, 0)
+	quota := firestore.Quota{Requests: firestore.Rate{PerSecond: 0.1, Burst: 1}}
+	g, err := firestore.NewGuard(firestore.GuardOptions{
+		Quotas: firestore.Quotas{Caller: quota, Tracked: 10}, Clock: func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := firestore.New(firestore.Options{Router: h.Router, Auth: firestore.Auth{Guard: g}})
+	base := open(t, s.Server(LocalOptions()...)) + "/v1/" + root
+	wantError(t, ask(t, "GET", base+"/c/x", ""), 403, "PERMISSION_DENIED", "no rules")
+	a := ask(t, "GET", base+"/c/x", "")
+	wantError(t, a, 429, "RESOURCE_EXHAUSTED", "try again in 10s")
+	if got := a.Header.Get("Retry-After"); got != "10" {
+		t.Errorf("Retry-After is %q", got)
+	}
+	a = ask(t, "POST", base+":aggregate", `{}`)
+	wantError(t, a, 429, "RESOURCE_EXHAUSTED", "try again in 10s") // Atoll's own methods are held to the same
 }
 
 func TestHeadersArePassed(t *testing.T) {

@@ -2,8 +2,9 @@
 // turns HTTP requests with JSON into calls of the gRPC service
 // google.firestore.v1.Firestore and the answers back. It is a client of that
 // service and nothing else, so that both doors have one set of rules, limits,
-// counters and errors; it has no state. The services that firebase-tools
-// administers a database by, google.firestore.admin.v1.FirestoreAdmin and
+// counters and errors; it has no state. The service
+// atoll.v1.Analytics, which sums documents up in groups, and those that
+// firebase-tools administers a database by, google.firestore.admin.v1.FirestoreAdmin and
 // google.longrunning.Operations, are reached in the same way.
 //
 // Which addresses there are follows from the annotations (google.api.http)
@@ -19,6 +20,7 @@
 //     "NOT_FOUND"}}, in an array where the answer would be one. An error in
 //     the middle of an array is its last element, and the connection is then
 //     cut off, so that nobody takes a part for the whole.
+//   - An error that says when to come back (429 and 503) says so in Retry-After.
 //   - The parameters alt=json, prettyPrint and their forms with a dollar sign
 //     are followed; key, fields, quotaUser and the like are accepted and
 //     change nothing.
