@@ -111,18 +111,15 @@ func (b *builder) run() error {
 // find loads the job at hand, or begins the next one.
 func (b *builder) find() (found bool, err error) {
 	state := b.ctx.State()
-	raw, ok, err := state.Get([]byte{stateJob})
+	j, ok, err := loadJob(state)
 	if err != nil {
 		return false, err
 	}
 	if ok {
-		b.job = job{}
-		if err := decodeOwn("index job", raw, &b.job); err != nil {
-			return false, err
-		}
-		b.group, err = loadGroup(state, b.job.Collection)
+		b.job = j
+		b.group, err = loadGroup(state, j.Collection)
 		if err == nil && b.group == nil {
-			err = damaged("index job", raw)
+			err = damaged("index job", []byte(j.Collection))
 		}
 		return true, err
 	}
@@ -153,20 +150,13 @@ func (g *groupIndexes) next(collection string) job {
 	return job{Collection: collection, Step: stepBuild}
 }
 
-// restartJob forgets the job at hand if it is one of a collection id.
-func restartJob(state atoll.State, collection string) error {
+// loadJob returns the job at hand, if there is one.
+func loadJob(state atoll.Reader) (j job, ok bool, err error) {
 	raw, ok, err := state.Get([]byte{stateJob})
 	if err != nil || !ok {
-		return err
+		return j, false, err
 	}
-	var j job
-	if err := decodeOwn("index job", raw, &j); err != nil {
-		return err
-	}
-	if j.Collection == collection {
-		state.Delete([]byte{stateJob})
-	}
-	return nil
+	return j, true, decodeOwn("index job", raw, &j)
 }
 
 // work goes on with the job; done is true if it has come to its end.

@@ -144,19 +144,26 @@ func setIndexes(ctx atoll.Context, in atoll.Input) error {
 	if err != nil {
 		return err
 	}
-	h = indexHeader{Version: next.Version}
-	for _, g := range next.split(groups) {
-		changed, err := g.change(g.want, past.Versions)
-		if err != nil {
+	j, working, err := loadJob(state)
+	if err != nil {
+		return err
+	}
+	all := next.split(groups)
+	for _, g := range all {
+		if g.changed, err = g.change(g.want, past.Versions); err != nil {
 			return err
 		}
-		if changed {
-			saveGroup(state, g.collection, g.groupIndexes)
-			if err := restartJob(state, g.collection); err != nil {
-				return err
-			}
-		}
+	}
+	h = indexHeader{Version: next.Version}
+	for _, g := range all {
 		h.Pending = h.Pending || g.pending()
+		if !g.changed {
+			continue
+		}
+		saveGroup(state, g.collection, g.groupIndexes)
+		if working && j.Collection == g.collection {
+			state.Delete([]byte{stateJob}) // it begins anew
+		}
 	}
 	saveHeader(state, h)
 	return nil
@@ -190,7 +197,8 @@ func (c *IndexConfig) checkIDs() error {
 // wantedGroup is the indexes of one collection id, and what is set for it now.
 type wantedGroup struct {
 	namedGroup
-	want IndexConfig
+	want    IndexConfig
+	changed bool
 }
 
 // split sorts a configuration by collection id, together with what there is.
