@@ -60,6 +60,7 @@ var rooms = []room{
 		"cloud.google.com/go/firestore/apiv1/firestorepb cloud.google.com/go/firestore/apiv1/admin/adminpb cloud.google.com/go/longrunning/autogen/longrunningpb google.golang.org/grpc google.golang.org/genproto google.golang.org/protobuf github.com/prometheus/client_golang", worldly},
 	{"gateway/front", ".", "", worldly},
 	{"gateway/admin/plain", ". value", "", worldly},
+	{"ask", ". query value gateway/admin/plain", "", worldly},
 	{"transfer", ". value gateway/admin/plain", "", worldly},
 	{"gateway/admin/inspect", ". wire value keys log/local program/* gateway/admin/plain", "", worldly},
 	{"gateway/admin", ". backup gateway/account gateway/admin/plain gateway/admin/inspect wire value subnet log/local route program/*", "github.com/prometheus/client_golang", worldly},
