@@ -1,7 +1,7 @@
-// Package console is the page on which an operator sees what a node does and
-// browses its documents: files for a browser, written by hand, which load
-// nothing from elsewhere. The operator's door (gateway/admin) serves them and
-// what they ask for.
+// Package console is the pages on which an operator sees what a node does, and
+// browses, edits and queries its documents: files for a browser, written by
+// hand, which load nothing from elsewhere. The operator's door (gateway/admin)
+// serves them and what they ask for.
 package console
 
 import (

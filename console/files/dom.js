@@ -14,25 +14,85 @@ export function el(tag, attributes = {}, ...children) {
 
 // Failure is an answer of the node that is not a success.
 export class Failure extends Error {
-  constructor(status, message) {
+  constructor(status, message, kind = "") {
     super(message);
     this.status = status; // 0: no answer at all
+    this.kind = kind; // as in google.rpc.Code, if the node told it
   }
 }
 
 // get asks the node for JSON.
 export async function get(path, parameters = {}) {
   const query = new URLSearchParams(parameters).toString();
+  return answerOf(query ? `${path}?${query}` : path, {});
+}
+
+// post sends JSON to the node and returns what it answers.
+export function post(path, body) {
+  return answerOf(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+}
+
+async function answerOf(path, options) {
   let answer;
   try {
-    answer = await fetch(query ? `${path}?${query}` : path, { headers: { Accept: "application/json" } });
+    answer = await fetch(path, { ...options, headers: { Accept: "application/json", ...options.headers } });
   } catch {
     throw new Failure(0, "The node does not answer. Trying again.");
   }
-  const body = await answer.json().catch(() => ({}));
   if (answer.status === 401) throw new Failure(401, "This session has ended. Run “atoll console” for a new link.");
-  if (!answer.ok) throw new Failure(answer.status, body.error?.message ?? `The node answered ${answer.status}.`);
+  let body = await answer.json().catch(() => null);
+  // A stream that fails ends in an element with the error.
+  const error = (Array.isArray(body) ? body.at(-1) : body)?.error;
+  if (error) throw new Failure(answer.status, error.message, error.status ?? error.kind);
+  if (!answer.ok || body === null) throw new Failure(answer.status, `The node's answer (${answer.status}) ended early.`);
   return body;
+}
+
+// plural counts things.
+export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
+
+// choice makes a list to choose from; options are texts, or pairs of value and
+// text.
+export function choice(label, options, chosen, onchange, more = {}) {
+  return el("select", { "aria-label": label, ...more, onchange: (e) => onchange(e.target.value) },
+    options.map((o) => (Array.isArray(o) ? o : [o, o])).map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
+}
+
+// ask shows a question over the page, and resolves to whether the answer is yes.
+export function ask(title, text, verb) {
+  return new Promise((resolve) => {
+    const dialog = el("dialog", { "aria-labelledby": "asked", onclose: () => { dialog.remove(); resolve(dialog.returnValue === "yes"); } },
+      el("form", { method: "dialog" },
+        el("h2", { id: "asked" }, title),
+        el("p", {}, text),
+        el("div", { class: "actions" },
+          el("button", { value: "no", class: "plain", autofocus: true }, "Cancel"),
+          el("button", { value: "yes", class: "danger" }, verb))));
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+// toast tells what was done, and offers to undo it. The next one takes its
+// place.
+export function toast(text, verb, act) {
+  const at = document.getElementById("toast");
+  clearTimeout(toast.timer);
+  const hide = () => at.replaceChildren();
+  at.replaceChildren(el("div", { class: "toast" }, el("span", {}, text),
+    verb ? el("button", { onclick: () => { hide(); act(); } }, verb) : null,
+    el("button", { class: "close", "aria-label": "Close", onclick: hide }, "×")));
+  toast.timer = setTimeout(hide, verb ? 30000 : 6000);
+}
+
+// copier makes a button that copies a text.
+export function copier(label, text) {
+  const button = el("button", { class: "plain copy", type: "button", onclick: async () => {
+    await navigator.clipboard.writeText(text());
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = label), 1500);
+  } }, label);
+  return button;
 }
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });

@@ -23,7 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"atoll"
-	"atoll/console"
+	"atoll/gateway/account"
 	"atoll/gateway/admin"
 	"atoll/gateway/admin/plain"
 	"atoll/gateway/firestore"
@@ -104,10 +104,15 @@ func newWorld(t *testing.T, change func(admin.Source) admin.Source) *world {
 	}
 	server := httptest.NewUnstartedServer(nil)
 	registry := prometheus.NewRegistry()
-	w := &world{t: t, host: h, token: token, data: dataDoor(t, h, registry)}
+	accounts, err := account.New(account.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, host: h, token: token, data: dataDoor(t, h, registry, accounts)}
 	door, err := admin.New(admin.Options{
 		Source: source, Router: h.Router, Root: host.Root, Registry: registry, Keys: keys,
-		Address: server.Listener.Addr(), Console: console.Files(), Version: "test", Data: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.data.ServeHTTP(rw, r) }),
+		Address: server.Listener.Addr(), Console: consoleFiles(), Version: "test", Data: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.data.ServeHTTP(rw, r) }),
+		Accounts: accounts,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -122,9 +127,11 @@ func newWorld(t *testing.T, change func(admin.Source) admin.Source) *world {
 }
 
 // dataDoor serves documents to the console, as the command does.
-func dataDoor(t *testing.T, h *host.Host, registry *prometheus.Registry) http.Handler {
+func dataDoor(t *testing.T, h *host.Host, registry *prometheus.Registry, accounts *account.Table) http.Handler {
 	t.Helper()
-	documents := firestore.New(firestore.Options{Router: h.Router, Auth: firestore.Auth{Dev: true}, Metrics: firestore.NewMetrics(registry)})
+	documents := firestore.New(firestore.Options{
+		Router: h.Router, Auth: firestore.Auth{Dev: true}, Metrics: firestore.NewMetrics(registry), Accounts: accounts,
+	})
 	local, err := rest.NewLocal(documents.Server(rest.LocalOptions()...))
 	if err != nil {
 		t.Fatal(err)

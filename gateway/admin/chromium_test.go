@@ -54,8 +54,12 @@ func newTab(t *testing.T) *tab {
 	if err != nil {
 		t.Fatal(err)
 	}
+	profile, err := os.MkdirTemp("", "atoll-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(),
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+profile,
 		"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--remote-debugging-pipe", "about:blank")
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // as descriptors 3 and 4
 	if err := cmd.Start(); err != nil {
@@ -75,6 +79,13 @@ func newTab(t *testing.T) *tab {
 		cmd.Wait()
 		out.Close()
 		<-done
+		// Its other processes go a little later than the first, and write until then.
+		for range 50 {
+			if os.RemoveAll(profile) == nil {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
 	})
 	var target struct {
 		TargetID string `json:"targetId"`
@@ -115,9 +126,15 @@ func (b *tab) listen(out *os.File) {
 	}
 }
 
-// call calls a method of the protocol.
+// call calls a method of the protocol, which must succeed.
 func (b *tab) call(method string, params any, result any) {
 	b.t.Helper()
+	if err := b.try(method, params, result); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *tab) try(method string, params any, result any) error {
 	if params == nil {
 		params = map[string]any{}
 	}
@@ -135,20 +152,19 @@ func (b *tab) call(method string, params any, result any) {
 	}
 	b.mu.Unlock()
 	if err != nil {
-		b.t.Fatalf("%s: %v", method, err)
+		return fmt.Errorf("%s: %w", method, err)
 	}
 	select {
 	case m := <-answer:
 		if m.Error != nil {
-			b.t.Fatalf("%s: %s", method, m.Error.Message)
+			return fmt.Errorf("%s: %s", method, m.Error.Message)
 		}
-		if result != nil {
-			if err := json.Unmarshal(m.Result, result); err != nil {
-				b.t.Fatalf("%s: %v", method, err)
-			}
+		if result == nil {
+			return nil
 		}
+		return json.Unmarshal(m.Result, result)
 	case <-time.After(time.Minute):
-		b.t.Fatalf("%s: no answer", method)
+		return fmt.Errorf("%s: no answer", method)
 	}
 }
 
@@ -167,25 +183,33 @@ func (b *tab) open(url string) {
 // eval returns what an expression is; promises are waited for.
 func (b *tab) eval(expression string) any {
 	b.t.Helper()
+	v, err := b.evaluate(expression)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return v
+}
+
+func (b *tab) evaluate(expression string) (any, error) {
 	var r struct {
 		Result           struct{ Value any } `json:"result"`
 		ExceptionDetails *struct {
 			Exception struct{ Description string } `json:"exception"`
 		} `json:"exceptionDetails"`
 	}
-	b.call("Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true}, &r)
-	if r.ExceptionDetails != nil {
-		b.t.Fatalf("%s: %s", expression, r.ExceptionDetails.Exception.Description)
+	err := b.try("Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true}, &r)
+	if err == nil && r.ExceptionDetails != nil {
+		err = fmt.Errorf("%s: %s", expression, r.ExceptionDetails.Exception.Description)
 	}
-	return r.Result.Value
+	return r.Result.Value, err
 }
 
 // until waits for an expression to be true, and says what the page shows if it
-// does not come true.
+// does not come true. While a page is loaded nothing is.
 func (b *tab) until(expression string) {
 	b.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if b.eval("Boolean("+expression+")") == true {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if is, err := b.evaluate("Boolean(" + expression + ")"); err == nil && is == true {
 			return
 		}
 	}
@@ -221,11 +245,14 @@ func (b *tab) press(keys ...string) {
 		switch {
 		case key == "Enter" && modifiers == 0:
 			event["type"], event["text"] = "keyDown", "\r"
+		case key == "a" && modifiers == 2:
+			event["commands"] = []string{"selectAll"}
 		case key == " ":
 			event["type"], event["text"], event["code"] = "keyDown", " ", "Space"
 		}
 		b.call("Input.dispatchKeyEvent", event, nil)
 		delete(event, "text")
+		delete(event, "commands")
 		event["type"] = "keyUp"
 		b.call("Input.dispatchKeyEvent", event, nil)
 	}

@@ -1,6 +1,7 @@
 // Package admin is the operator's door: health, metrics, viewers of state, log
 // and store, profiles, the change feed as a stream, and what the console shows.
-// It only reads.
+// Documents are written below /data alone, which has Firestore's REST interface
+// and acts as the administrator.
 //
 // # Who may
 //

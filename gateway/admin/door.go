@@ -127,6 +127,7 @@ func (d *Door) routes(console fs.FS) {
 	private("GET /v1/collections", d.collections)
 	private("GET /v1/documents", d.documents)
 	private("GET /v1/document", d.document)
+	private("GET /v1/indexes", d.indexes)
 	private("GET /v1/tail", d.tail)
 	private("GET /v1/top", d.top)
 	private("POST /v1/backup", d.backup)
