@@ -121,6 +121,9 @@ func runImport(ctx context.Context, config bulkConfig) (*BulkResult, error) {
 		if !slices.Contains(config.Names, s.name) {
 			continue
 		}
+		if s.name == nameAtoll {
+			s.prepare = nil // it indexes every field anyway
+		}
 		config.progress("building %s", s.name)
 		program, err := s.build(ctx, bin)
 		if missing, ok := errors.AsType[missingTool](err); ok {

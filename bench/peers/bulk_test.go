@@ -100,9 +100,11 @@ func TestMemoryOfThisProcess(t *testing.T) {
 // TestLacking: where every tool is to be there, a peer that is not is a failure.
 func TestLacking(t *testing.T) {
 	missing := []Failure{{Server: namePostgres, Reason: errNoPostgres.advice}}
-	t.Setenv(requireTools, "")
-	if err := lacking(missing); err != nil {
-		t.Errorf("on any machine: %v", err)
+	for _, no := range []string{"", "0"} {
+		t.Setenv(requireTools, no)
+		if err := lacking(missing); err != nil {
+			t.Errorf("on any machine, with %q: %v", no, err)
+		}
 	}
 	t.Setenv(requireTools, "1")
 	if err := lacking(missing); err == nil {

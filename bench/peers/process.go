@@ -67,6 +67,9 @@ func (p *process) stop() {
 	}
 }
 
+// errEnded is a server that does not stay.
+var errEnded = errors.New("the server ended at once")
+
 // awaitListener waits until something accepts connections at address, for as
 // long as the server lives and at most for timeout.
 func (p *process) awaitListener(address string, timeout time.Duration) error {
@@ -78,7 +81,7 @@ func (p *process) awaitListener(address string, timeout time.Duration) error {
 		}
 		select {
 		case <-p.done:
-			return errors.New("the server ended at once" + p.lastOutput())
+			return fmt.Errorf("%w%s", errEnded, p.lastOutput())
 		case <-time.After(time.Millisecond):
 		}
 		if time.Now().After(deadline) {

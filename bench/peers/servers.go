@@ -98,7 +98,8 @@ func servers(atollProgram string, connections int) []server {
 		arguments: func(address, dir string) []string {
 			return []string{"dev", "--listen", address, "--data", dir}
 		},
-		dial: func(_ context.Context, address string) (connection, error) { return dialFirestore(address) },
+		prepare: firestoreIndex,
+		dial:    func(_ context.Context, address string) (connection, error) { return dialFirestore(address) },
 	}}
 }
 
