@@ -106,34 +106,65 @@ func (t *term) fixes(p *indexedPart) bool {
 	return v != nil && v.one != nil
 }
 
-// compose returns the composite index that serves the term best: the one that
-// knows of most of its values.
-func (s *search) compose(t *term, x *shape) (best fit, ok bool) {
+// compose returns the composite indexes that serve the term: the one that knows
+// of most of its values, and others in the same order as far as they know of
+// values that have no other index. ok is false if there is no such index.
+func (s *search) compose(t *term, x *shape) (chosen []fit, ok bool) {
 	if s.custom == nil {
-		return best, false
+		return nil, false
 	}
+	var all []fit
+	best := 0
 	for _, c := range s.custom.composites {
-		if f, fits := s.fits(t, x, c); fits && (!ok || f.fixed > best.fixed) {
-			best, ok = f, true
+		f, ok := s.fits(t, x, c)
+		if !ok {
+			continue
+		}
+		if all = append(all, f); f.fixed > all[best].fixed {
+			best = len(all) - 1
 		}
 	}
-	return best, ok
+	if len(all) == 0 {
+		return nil, false
+	}
+	chosen = []fit{all[best]}
+	for i := range all {
+		if all[i].alike(&chosen[0]) && s.adds(t, &all[i], chosen) {
+			chosen = append(chosen, all[i])
+		}
+	}
+	return chosen, true
 }
 
-// covers reports whether an index knows of a field's value or elements.
-func (f *fit) covers(field string, contains bool) bool {
-	return f.composite != nil && slices.ContainsFunc(f.parts, func(p indexedPart) bool { return p.Field == field && p.Contains == contains })
+// alike reports whether entries of two indexes have the same tails.
+func (f *fit) alike(o *fit) bool {
+	return slices.EqualFunc(f.parts[f.fixed:], o.parts[o.fixed:], func(a, b indexedPart) bool { return a.IndexedPart == b.IndexedPart })
+}
+
+// adds reports whether an index knows of a value that neither others nor the
+// index of its field do.
+func (s *search) adds(t *term, f *fit, others []fit) bool {
+	return slices.ContainsFunc(f.parts[:f.fixed], func(p indexedPart) bool {
+		return !covered(others, p.Field, p.Contains) && !s.indexed(p.path)
+	})
+}
+
+// covered reports whether one of some indexes knows of a field's value or
+// elements.
+func covered(by []fit, field string, contains bool) bool {
+	return slices.ContainsFunc(by, func(f fit) bool {
+		return slices.ContainsFunc(f.parts, func(p indexedPart) bool { return p.Field == field && p.Contains == contains })
+	})
 }
 
 // permit fails with FailedPrecondition if the term asks for a field that is to
-// have no index, and that none of some indexes has either.
-func (s *search) permit(t *term, used ...fit) error {
+// have no index, and that none of some composite indexes has either.
+func (s *search) permit(t *term, used []fit) error {
 	if s.custom == nil {
 		return nil
 	}
 	lacks := func(field string, path value.FieldPath, contains bool) bool {
-		return s.custom.exempt(path) &&
-			!slices.ContainsFunc(used, func(f fit) bool { return f.covers(field, contains) })
+		return s.custom.exempt(path) && !covered(used, field, contains)
 	}
 	for i := range t.fields {
 		if f := &t.fields[i]; lacks(f.field, f.path, false) {
@@ -166,13 +197,14 @@ func (s *search) exempted(field string) error {
 		field, s.q.Collection, hint)
 }
 
-// followComposite lets the stream go over a composite index.
-func (s *search) followComposite(st *stream, t *term, f fit, x *shape, within span, others []lookup) error {
+// followComposites lets the stream go over the first of some composite indexes
+// and keep what the others hold too.
+func (s *search) followComposites(st *stream, t *term, used []fit, x *shape, within span, others []lookup) error {
+	f := used[0]
 	rest := f.parts[f.fixed:]
-	head := s.compositeHead(st, t, f)
 	st.parts, st.valued, st.direct = rest, len(rest) > 0, true
 	st.desc, st.back = f.back, f.back
-	tails := everything()
+	var tails []span
 	if st.valued {
 		tails = []span{within.indexedBy(x.rest, f.back)}
 		if v := t.of(rest[0].Field); v != nil {
@@ -185,10 +217,11 @@ func (s *search) followComposite(st *stream, t *term, f fit, x *shape, within sp
 		}
 		tails = intersect(t.names, []span{names})
 	}
-	st.primary = newScan(st.reading, head, tails, st.back)
-	st.plan = "composite index " + f.String()
-	if f.back != f.nameDesc() {
-		st.plan += " backwards"
+	st.primary = newScan(st.reading, s.compositeHead(st, t, f), tails, st.back)
+	st.plan = f.describe()
+	for _, mate := range used[1:] {
+		st.mates = append(st.mates, &mateScan{scan: newScan(st.reading, s.compositeHead(st, t, mate), tails, st.back)})
+		st.plan += " and " + mate.describe()
 	}
 	if len(others) > 0 {
 		st.plan += ", those with"
@@ -203,6 +236,54 @@ func (s *search) followComposite(st *stream, t *term, f fit, x *shape, within sp
 		st.plan += ", filtered"
 	}
 	return st.begin()
+}
+
+// describe tells people which index it is.
+func (f *fit) describe() string {
+	if f.back != f.nameDesc() {
+		return "composite index " + f.String() + " backwards"
+	}
+	return "composite index " + f.String()
+}
+
+// mateScan tells whether another composite index has the same entries.
+type mateScan struct {
+	*scan
+	placed bool
+}
+
+// find goes to the first entry at or behind a tail; ok is false if there is
+// none.
+func (m *mateScan) find(tail []byte) (ok bool, err error) {
+	if m.placed && (!m.ok() || bytes.Compare(m.tail(), tail) >= 0 != m.back || bytes.Equal(m.tail(), tail)) {
+		return m.ok(), nil
+	}
+	m.placed = true
+	if m.back {
+		tail = keys.After(tail)
+	}
+	err = m.place(tail)
+	return m.ok(), err
+}
+
+// mated reports whether all mates have the entry at hand. Otherwise it returns
+// the bound from which on they could, in the way of source.place; nil if there
+// is none.
+func (st *stream) mated() (bound []byte, hold bool, err error) {
+	tail := st.primary.tail()
+	for _, m := range st.mates {
+		ok, err := m.find(tail)
+		if err != nil || !ok {
+			return nil, false, err
+		}
+		if found := m.tail(); !bytes.Equal(found, tail) {
+			if st.back {
+				return keys.After(found), false, nil
+			}
+			return bytes.Clone(found), false, nil
+		}
+	}
+	return nil, true, nil
 }
 
 // compositeHead returns the beginning of all entries with the values that a

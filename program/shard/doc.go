@@ -46,6 +46,12 @@
 //	3                      the horizons
 //	4 | range 8 bytes | p  FeedCursor: how far pass p of the collection came;
 //	                       0 results, 1 versions, 2 latest changes
+//	5                      the version of the IndexConfig, whether work is left
+//	6 | collection id      its indexes, where they are not the usual ones
+//	7                      how far the work on the indexes of one id came
+//
+// The last three are there from the first IndexConfig on: without one, a shard
+// stores what it would if there were none.
 //
 // All integers in keys and values are big-endian.
 //
@@ -63,6 +69,27 @@
 // a bound, behind which the query fails with ResourceExhausted and names the
 // index that it lacks. Values that the index has cut are told apart by the
 // documents.
+//
+// # How indexes are built
+//
+// A new configuration (MethodIndexes) takes effect on the next write. Messages
+// of the housekeeper (MethodBuild) do the rest in bounded steps, from a cursor
+// that is kept: they first remove the entries of what is not wanted any more,
+// live and ended ones, and then go over the documents of the collection id and
+// add the entries that are missing. A document that changes meanwhile brings its
+// new entries itself; what it was before, the index never gets. So an index is
+// whole from the message on that finds nothing left, and reads of earlier times
+// do without it.
+//
+// Fields that are exempt, and then are not, take both steps one after the other,
+// so that no entry is ever set that stands already (keys.WriteOnce). Three lists
+// tell what writes maintain, what reads may use, and what reads of the time
+// before the last change may use.
+//
+// A query may use a composite index if the index holds just the fields that the
+// query fixes, then those that it orders by: documents that lack a field of the
+// index are not in it. A query for an exempt field fails unless such an index
+// serves it; all others are answered as without configuration.
 //
 // # What time means
 //

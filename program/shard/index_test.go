@@ -130,6 +130,35 @@ func TestCompositeIndexAndAProbe(t *testing.T) {
 	same(t, len(got.Found), 1)
 }
 
+// TestCompositeIndexesMeet finds documents where two indexes meet, of which
+// neither knows of all fields.
+func TestCompositeIndexesMeet(t *testing.T) {
+	s := newShard(t)
+	for i := range 400 {
+		s.must(t, uint64(i+1), set(atoll.Path(fmt.Sprintf("c/%03d", i)), "a", i%20, "b", i%21, "n", i/3))
+	}
+	config := IndexConfig{Version: 1, Exempt: []FieldIndex{{Collection: "c", Field: EveryField, Off: true}},
+		Composites: []CompositeIndex{{ID: 16, Collection: "c", Fields: parts("a", "n desc")}, {ID: 17, Collection: "c", Fields: parts("b", "n desc")}}}
+	s.setIndexes(t, config)
+	s.buildAll(t, 1000)
+	for _, desc := range []bool{false, true} {
+		got, err := s.runQuery(query.Query{Collection: "c", Where: and(equals("a", 3), equals("b", 5)), Order: []query.Order{{Field: "n", Desc: desc}}}, 0)
+		same(t, err, nil)
+		if !strings.Contains(got.Stats.Plan, "composite index c (a, n desc)") || !strings.Contains(got.Stats.Plan, " and composite index c (b, n desc)") {
+			t.Errorf("the plan is %s", got.Stats.Plan)
+		}
+		same(t, len(got.Found), 1)
+		same(t, got.Found[0].Path, atoll.Path("c/383")) // 383 = 3 mod 20 = 5 mod 21
+		if st := got.Stats; st.Keys > 4*(st.Results+st.Seeks+st.Needed) {
+			t.Errorf("it has read too much: %+v", st)
+		}
+	}
+	_, err := s.runQuery(query.Query{Collection: "c", Where: and(equals("a", 3), equals("b", 5)), Order: []query.Order{{Field: "b"}, {Field: "n"}}}, 0)
+	same(t, err, nil)
+	_, err = s.runQuery(query.Query{Collection: "c", Where: and(equals("a", 3), equals("b", 5)), Order: []query.Order{{Field: "z"}}}, 0)
+	wantErr(t, err, atoll.FailedPrecondition, "exempt")
+}
+
 func TestExemptFields(t *testing.T) {
 	s := people(t)
 	entries := s.count(keys.Index)

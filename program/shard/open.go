@@ -11,7 +11,8 @@ import (
 // nil if there can be none. It chooses the way:
 //
 //   - A composite index that has the order of all documents that the term can
-//     find, if there is one.
+//     find, if there is one; or several, and a document is found where all of
+//     them meet, if one does not know of fields that have no other index.
 //   - The order is that of names, but for fields that the term fixes: the
 //     entries of the fixed values are in that order, and a document is found
 //     where all of them meet. Without any, the membership of the collection is.
@@ -26,8 +27,8 @@ import (
 // no index.
 func (s *search) open(r *reading, t *term, within span) (*stream, error) {
 	x := s.shapeOf(t)
-	composite, composed := s.compose(t, &x)
-	if err := s.permit(t, composite); err != nil {
+	composites, composed := s.compose(t, &x)
+	if err := s.permit(t, composites); err != nil {
 		return nil, err
 	}
 	st := &stream{reading: r, s: s, names: t.names, bounds: within, floor: within.lo, before: x.before}
@@ -35,11 +36,11 @@ func (s *search) open(r *reading, t *term, within span) (*stream, error) {
 	if !ok {
 		return nil, nil
 	}
-	fixed, whole := s.lookupsBeside(t, composite)
+	fixed, whole := s.lookupsBeside(t, composites)
 	st.check = !whole
 	switch {
 	case composed:
-		return st, s.followComposite(st, t, composite, &x, rest, fixed)
+		return st, s.followComposites(st, t, composites, &x, rest, fixed)
 	case len(x.rest) > 0 && s.indexed(x.rest[0].path):
 		if len(fixed) == 0 {
 			return st, s.lead(st, t, &x, rest, nil)

@@ -214,17 +214,17 @@ type lookup struct {
 // lookups returns where the documents are found that have the values which the
 // term fixes, as far as there are indexes.
 func (s *search) lookups(t *term) []lookup {
-	all, _ := s.lookupsBeside(t, fit{})
+	all, _ := s.lookupsBeside(t, nil)
 	return all
 }
 
-// lookupsBeside is lookups but for values that a composite index knows of.
+// lookupsBeside is lookups but for values that composite indexes know of.
 // whole is false if some of the values have no index that can be used.
-func (s *search) lookupsBeside(t *term, known fit) (all []lookup, whole bool) {
+func (s *search) lookupsBeside(t *term, known []fit) (all []lookup, whole bool) {
 	whole = true
 	for i := range t.fields {
 		f := &t.fields[i]
-		if f.one == nil || known.covers(f.field, false) {
+		if f.one == nil || covered(known, f.field, false) {
 			continue
 		}
 		if !s.indexed(f.path) {
@@ -234,11 +234,11 @@ func (s *search) lookupsBeside(t *term, known fit) (all []lookup, whole bool) {
 		head := s.fieldHead(f.path, keys.ByValue, min(len(f.one), keys.MaxIndexed))
 		all = append(all, lookup{f.field + " ==", append(head, f.one[:min(len(f.one), keys.MaxIndexed)]...), len(f.one) >= keys.MaxIndexed})
 	}
-	var last string // an index knows of one element of an array
+	var met []string // an index knows of one element of an array
 	for i := range t.elements {
 		f := &t.elements[i]
-		if known.covers(f.field, true) && last == "" {
-			last = f.field
+		if covered(known, f.field, true) && !slices.Contains(met, f.field) {
+			met = append(met, f.field)
 			continue
 		}
 		if !s.indexed(f.path) {

@@ -49,6 +49,7 @@ type stream struct {
 	direct  bool          // tails are positions, but for cut values
 	check   bool          // documents must be looked at
 	probes  []*probe
+	mates   []*mateScan // have the same tails as primary
 	plan    string
 
 	passed bool // the entry at hand was returned
@@ -109,8 +110,18 @@ func (st *stream) align() (ok bool, err error) {
 			st.moved = true
 			continue
 		}
-		bound, hold, err := st.agree()
-		if hold || err != nil {
+		bound, hold, err := st.mated()
+		if err != nil || !hold && bound == nil {
+			return false, err
+		}
+		if !hold {
+			if err := st.primary.place(bound); err != nil {
+				return false, err
+			}
+			st.moved = true
+			continue
+		}
+		if bound, hold, err = st.agree(); hold || err != nil {
 			return hold, err
 		}
 		if bound == nil && !st.valued {
@@ -326,6 +337,9 @@ func (c *candidate) load(r *reading) error {
 func (st *stream) close(err error) error {
 	for _, p := range st.probes {
 		err = closeSource(p, err)
+	}
+	for _, m := range st.mates {
+		err = closeSource(m, err)
 	}
 	return closeSource(st.primary, err)
 }
