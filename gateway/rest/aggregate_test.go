@@ -1,10 +1,21 @@
 package rest
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"atoll/gateway/analytics"
+	"atoll/gateway/firestore"
+	"atoll/gateway/front"
+	"atoll/host"
 	"atoll/query"
 )
 
@@ -151,4 +162,60 @@ func TestTooManyGroups(t *testing.T) {
 	if got, _ := groupsOf(t, ask(t, "POST", base+":aggregate", strings.Replace(body, "WHERE", narrowed, 1))); strings.Count(got, "key") != 3 {
 		t.Errorf("narrowed by one: %s", got)
 	}
+}
+
+// TestAggregateBehindTheFront asks over REST and gRPC on one port.
+func TestAggregateBehindTheFront(t *testing.T) {
+	h, err := host.Start(host.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	s := firestore.New(firestore.Options{Router: h.Router, Auth: firestore.Auth{Dev: true}})
+	local, err := NewLocal(s.Server(LocalOptions()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { local.Close() })
+	d, err := New(Options{Service: local})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := front.ListenLoopback("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := front.New(front.Options{Listener: l, GRPC: s.Server(), HTTP: d, Log: slog.New(slog.DiscardHandler)})
+	served := make(chan error, 1)
+	go func() { served <- f.Serve() }()
+	t.Cleanup(func() {
+		f.Shutdown(context.Background())
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+
+	base := "http://" + l.Addr().String() + "/v1/" + root
+	numbered(t, base, "c", 10)
+	body := `{"structuredQuery": {"from": [{"collectionId": "c"}]}, "groupBy": [{"fieldPath": "odd"}], "aggregations": [{"alias": "high", "max": {"field": {"fieldPath": "n"}}}]`
+	got, readTime := groupsOf(t, ask(t, "POST", base+":aggregate", body+`}`))
+	want := `[{"key": {"odd": {"booleanValue": false}}, "aggregates": {"high": {"integerValue": "8"}}}, {"key": {"odd": {"booleanValue": true}}, "aggregates": {"high": {"integerValue": "9"}}}]`
+	if !sameJSON(t, got, want) {
+		t.Errorf("over REST: %s", got)
+	}
+	c, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	req := new(analytics.AggregateRequest)
+	fill := protojson.Unmarshal([]byte(body+`, "parent": "`+root+`", "readTime": "`+readTime+`"}`), req)
+	reply, err := analytics.NewAnalyticsClient(c).Aggregate(t.Context(), req)
+	if fill != nil || err != nil {
+		t.Fatal(fill, err)
+	}
+	if text, err := protojson.Marshal(reply); err != nil || !sameJSON(t, string(text), `{"groups": `+want+`, "readTime": "`+readTime+`"}`) {
+		t.Errorf("over gRPC: %s, %v", text, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
