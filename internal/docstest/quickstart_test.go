@@ -8,14 +8,24 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"atoll/internal/testtool"
 )
 
 // address is where README's node listens; the test gives it another port.
 const address = "127.0.0.1:4943"
+
+// README imports all of Go's API files, and asks of what some of them hold; the
+// test imports these.
+const (
+	apiFiles = "/api/go1*.txt"
+	apiFew   = "/api/go1.2[12].txt"
+)
 
 // TestQuickStart does what README's quick start says: it builds the binary,
 // starts a node, runs every snippet that is marked as runnable, in order, and
@@ -38,14 +48,16 @@ func TestQuickStart(t *testing.T) {
 			continue
 		}
 		ran++
-		out := run(t, s, strings.ReplaceAll(s.text, address, free), dir, env)
+		text := strings.NewReplacer(address, free, apiFiles, apiFew).Replace(s.text)
+		out := run(t, s, text, dir, env)
 		if i+1 < len(all) && all[i+1].lang == "text" && out != all[i+1].text {
 			t.Errorf("README.md:%d printed\n%swhich differs from\n%s", s.line, out, all[i+1].text)
 		}
 	}
-	if ran < 3 {
+	if ran < 6 {
 		t.Fatalf("README.md has %d runnable snippets; they have not been read", ran)
 	}
+	t.Run("console", func(t *testing.T) { testConsole(t, dir, free, env) })
 
 	before := get(t, dir, env)
 	if err := node.Process.Signal(syscall.SIGKILL); err != nil {
@@ -55,6 +67,52 @@ func TestQuickStart(t *testing.T) {
 	start(t, dir, free)
 	if after := get(t, dir, env); after != before || !strings.Contains(after, "Lisbon") {
 		t.Errorf("after a kill the document is\n%sbefore it was\n%s", after, before)
+	}
+}
+
+// consoleLink finds README's links into the console.
+var consoleLink = regexp.MustCompile(`\]\(http://` + regexp.QuoteMeta(address) + `(/#[^)]*)\)`)
+
+// testConsole signs a browser in, follows README's link into the console and
+// finds there what Google's client found.
+func testConsole(t *testing.T, dir, listen string, env []string) {
+	browser := testtool.Need(t, "chromium", "chromium-browser", "google-chrome")
+	readme, err := os.ReadFile(filepath.Join(repository, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := consoleLink.FindAllStringSubmatch(string(readme), -1)
+	if len(links) != 1 {
+		t.Fatalf("README.md has %d links into the console; one is expected", len(links))
+	}
+	cmd := exec.Command(filepath.Join(dir, "bin", "atoll"), "console", "--addr", listen)
+	cmd.Dir, cmd.Env = dir, env
+	printed, err := cmd.Output()
+	login := regexp.MustCompile(`http://\S+`).Find(printed)
+	if err != nil || login == nil {
+		t.Fatalf("atoll console: %v\n%s", err, printed)
+	}
+	profile := t.TempDir() // keeps the session
+	open := func(page string) string {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		// The page's time runs while it waits for nobody, and then ends at once.
+		cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+			"--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+			"--virtual-time-budget=10000", "--user-data-dir="+profile, "--dump-dom", page)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s: %v", browser, err)
+		}
+		return string(out)
+	}
+	open(string(login))
+	page := open("http://" + listen + links[0][1])
+	for _, want := range []string{"FileServerFS", "SetPathValue"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the console does not show %s:\n%s", want, page)
+		}
 	}
 }
 
