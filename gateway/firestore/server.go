@@ -259,17 +259,9 @@ func (s *Service) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 
 func (s *Service) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	return s.guard(ss.Context(), info.FullMethod, func(ctx context.Context) error {
-		return handler(srv, &serverStream{ss, ctx})
+		return handler(srv, &serverStream{ServerStream: ss, ctx: ctx})
 	})
 }
-
-// serverStream is a stream with a context that knows the caller.
-type serverStream struct {
-	grpc.ServerStream
-	ctx context.Context
-}
-
-func (s *serverStream) Context() context.Context { return s.ctx }
 
 // refuse counts a request that is over a limit and returns its error.
 func (s *Service) refuse(limit, format string, args ...any) error {
