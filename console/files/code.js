@@ -197,4 +197,39 @@ curl -s ${quote(`http://${host}/v1/${path}:runQuery`)} \\
 `;
 }
 
-export const languages = { Go: go, JavaScript: javascript, curl };
+// The command line's own query; its grammar is that of package ask.
+function atoll(input) {
+  const { q, database, host } = input;
+  const { project, id } = place(input);
+  const value = (v) => {
+    switch (typeOf(v)) {
+      case "null": return "null";
+      case "double": {
+        const text = textOf(v);
+        return /^-?\d+$/.test(text) ? `${text}.0` : text;
+      }
+      case "string": return literal(v.stringValue);
+      case "timestamp": return `timestamp(${literal(v.timestampValue)})`;
+      case "bytes": return `bytes(${literal(v.bytesValue)})`;
+      case "reference": return `reference(${literal(textOf(v, database))})`;
+      case "geopoint": return `geopoint(${textOf(v)})`;
+      case "vector": return textOf(v) ? `vector(${textOf(v)})` : '{"$vector": []}';
+      case "array": return `[${(v.arrayValue.values ?? []).map(value).join(", ")}]`;
+    }
+    return textOf(v);
+  };
+  const unary = { "is null": "== null", "is not null": "!= null", "is NaN": "== NaN", "is not NaN": "!= NaN" };
+  const filter = (f) => {
+    if (!f.parts) return `${f.field.trim()} ${unary[f.op] ?? `${f.op} ${value(valueOf(f, database))}`}`;
+    const parts = f.parts.filter((p) => !p.parts || p.parts.length);
+    return parts.map((p) => (p.parts?.length > 1 ? `(${filter(p)})` : filter(p))).join(` ${f.op} `);
+  };
+  const flag = (name, text) => (text ? ` \\\n  ${name} ${quote(text)}` : "");
+  const ids = q.from.split("/");
+  const command = q.group ? `atoll query ${quote(ids.at(-1))} --group${flag("--parent", ids.slice(0, -1).join("/"))}` : `atoll query ${quote(q.from)}`;
+  return `${command}${flag("--where", filter(q.where))}${flag("--order", q.order.map(([f, d]) => (d === "desc" ? `${f.trim()} desc` : f.trim())).join(", "))}${flag("--select", q.select)}${flag("--at", q.at)} \\
+  --limit ${q.limit} --addr ${quote(host)} --project ${quote(project)}${id === "(default)" ? "" : ` --database ${quote(id)}`}
+`;
+}
+
+export const languages = { Go: go, JavaScript: javascript, curl, atoll };

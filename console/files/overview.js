@@ -1,23 +1,27 @@
 // The overview: what runs, and how much is going on right now.
 
-import { bytes, count, cycles, duration, el, get } from "./dom.js";
+import { bytes, count, cycles, duration, el, get, plural } from "./dom.js";
 
 const span = 60; // seconds in a curve
 
 export class Overview {
   constructor() {
     this.samples = []; // {at, reads, writes, messages}
+    this.stored = { at: 0 }; // what /v1/storage told, and when
     this.root = el("div", { class: "overview" });
   }
 
   async refresh() {
     const now = await get("/v1/overview");
+    if (now.now - this.stored.at > 10000) this.stored = { at: now.now, ...(await get("/v1/storage")) };
     this.samples.push({ at: now.now, ...now.totals, messages: sum(now.subnets, "messages") });
     this.samples = this.samples.filter((s) => s.at > now.now - (span + 2) * 1000);
     const focus = document.activeElement?.id;
     this.root.replaceChildren(
       this.figures(now),
       el("section", {}, el("h2", {}, "Subnets"), subnets(now.subnets)),
+      el("section", {}, el("h2", {}, "Storage"), stores(this.stored.subnets)),
+      el("section", {}, el("h2", {}, "Databases", this.stored.more ? el("small", {}, "the first of them") : null), databases(this.stored.databases)),
       el("section", {}, el("h2", {}, "Canisters", el("small", {}, programs(now.programs))), canisters(now.subnets)),
     );
     if (focus) document.getElementById(focus)?.focus();
@@ -100,6 +104,29 @@ function subnets(list) {
     el("td", { class: "num" }, count(s.queued)),
     el("td", { class: "num" }, bytes(s.diskBytes)),
     el("td", { class: "num" }, s.freeBytes ? bytes(s.freeBytes) : "–"))));
+}
+
+// stores shows what lies in the store of each subnet.
+function stores(list) {
+  const head = [{ name: "Store" }, { name: "Files", num: true }, { name: "To replay", num: true }, { name: "To rewrite", num: true },
+    { name: "Memory", num: true }, { name: "Log records", num: true }, { name: "State", num: true }];
+  return table(head, list.map((s) => el("tr", {},
+    el("td", { class: "name" }, `subnet ${s.subnet}`),
+    ...[s.files, s.replay, s.debt, s.memory].map((n) => el("td", { class: "num" }, s.files ? bytes(n) : "–")),
+    el("td", { class: "num" }, count(s.records)),
+    el("td", { class: "num", title: `of ${plural(s.canister, "canister")}, as charged` }, bytes(s.state)))));
+}
+
+function databases(list) {
+  if (!list.length) return el("p", { class: "empty boxed" }, "None yet. A database begins with its first document.");
+  const head = [{ name: "Database" }, { name: "State", num: true }, { name: "Share", num: true }, { name: "Ranges", num: true }, { name: "Shards", num: true }];
+  const all = Math.max(sum(list, "state"), 1);
+  return table(head, list.map((d) => el("tr", {},
+    el("td", { class: "name" }, el("a", { href: `#/documents/${encodeURIComponent(d.name)}` }, el("bdi", {}, `${d.name.split("/")[1]} / ${d.name.split("/")[3]}`))),
+    el("td", { class: "num", title: "documents, their versions and index entries, as charged" }, bytes(d.state)),
+    el("td", { class: "num" }, `${Math.round((100 * d.state) / all)} %`),
+    el("td", { class: "num" }, count(d.ranges)),
+    el("td", { class: "num" }, count(d.shards)))));
 }
 
 function canisters(list) {

@@ -196,7 +196,7 @@ func (w *world) get(path string) string {
 
 var privatePaths = []string{
 	"/", "/app.js", "/metrics", "/debug/", "/debug/subnets", "/debug/store", "/debug/pprof/heap", "/v1/overview", "/v1/databases",
-	"/v1/samples", "/data/v1/projects/p/databases/(default)/documents/c/d", "/data/",
+	"/v1/samples", "/v1/storage", "/v1/indexes?database=projects/p/databases/(default)", "/v1/top", "/data/v1/projects/p/databases/(default)/documents/c/d", "/data/",
 	"/v1/tail?database=projects/p/databases/(default)", "/v1/document?database=projects/p/databases/(default)&path=c/d",
 }
 
@@ -571,6 +571,8 @@ func TestBrowse(t *testing.T) {
 		"/v1/document?" + q + "&path=c/a":       `{"name":"m","type":"map","text":"2","fields":[{"name":"i","type":"integer","text":"1"},{"name":"l","type":"array","text":"2","fields":[{"name":"0","type":"double","text":"1.5"},{"name":"1","type":"null","text":"null"}]}]}`,
 		"/v1/document?" + q + "&path=c/none":    `"exists":false`,
 		"/v1/overview":                          `"programs":{"accounts":1,"directory":1,"shard":1}`,
+		"/v1/storage":                           `"databases":[{"name":"projects/p/databases/(default)","ranges":1,"shards":1,"state":`,
+		"/v1/indexes?" + q:                      `"version":`,
 		"/debug/":                               `href="/debug/log?subnet=1"`,
 		"/debug/subnets":                        `1 to 2`,
 		"/debug/canisters":                      `accounts`,

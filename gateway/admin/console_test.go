@@ -12,7 +12,10 @@ import (
 	"testing"
 
 	"atoll"
+	"atoll/ask"
 	"atoll/gateway/admin/plain"
+	"atoll/program/shard"
+	"atoll/query"
 	"atoll/route"
 	"atoll/value"
 )
@@ -463,8 +466,25 @@ func TestCode(t *testing.T) {
 			t.Errorf("what does not show is in the code: %q", text)
 		}
 	}
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", `atoll() { printf '%s\0' "$@"; }; `+write("atoll")).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := strings.Split(string(out), "\x00")
+	if args[0] != "query" || args[1] != "users/ann/it's" || args[2] != "--where" {
+		t.Fatalf("the command is %q", args)
+	}
+	parsed, err := ask.Parser{Database: demo}.Condition(args[3])
+	if err != nil || parsed.Op != query.Or || len(parsed.Parts) != 3 || len(parsed.Parts[0].Parts) != len(parts) {
+		t.Fatalf("%v in %s", err, args[3])
+	}
+	for i, h := range hostile {
+		if v, err := value.DecodeValue(parsed.Parts[0].Parts[i].Value); err != nil || v.Str() != h {
+			t.Errorf("for the command line %q became %v, %v", h, v, err)
+		}
+	}
 	// A shell sees one address and one body, whatever is in them.
-	out, err := exec.CommandContext(t.Context(), "sh", "-c", `curl() { printf '%s\n' "$#" "$2" >&2; shift $(($# - 1)); printf '%s' "$1"; }; `+write("curl")).Output()
+	out, err = exec.CommandContext(t.Context(), "sh", "-c", `curl() { printf '%s\n' "$#" "$2" >&2; shift $(($# - 1)); printf '%s' "$1"; }; `+write("curl")).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -496,9 +516,23 @@ func TestLeave(t *testing.T) {
 	b.until(`document.querySelector(".builder")`)
 }
 
-// TestIndexPage shows indexes with their states.
+// TestIndexPage shows indexes with their states, and follows them.
 func TestIndexPage(t *testing.T) {
 	w, b := signedIn(t)
 	b.open(w.in("indexes", ""))
 	b.shows("Every field is indexed by itself")
+	b.shows("atoll indexes apply")
+	spec := shard.IndexConfig{
+		Composites: []shard.CompositeIndex{{Collection: "cities", Fields: []shard.IndexedPart{{Field: "tags", Contains: true}, {Field: "population", Desc: true}}}},
+		Exempt:     []shard.FieldIndex{{Collection: "cities", Field: "embedding", Off: true}, {Collection: "sessions", Field: "until", TTL: true}},
+	}
+	if _, err := w.host.Router.SetIndexes(t.Context(), demo, spec, route.Caller{Principal: route.Administrator}); err != nil {
+		t.Fatal(err)
+	}
+	b.until(`[...document.querySelectorAll("#sheet-composites td")].map((x) => x.innerText.trim()).join("|").startsWith("cities|tags\ncontains") || document.querySelector("#sheet-composites td.parts")?.innerText.includes("contains")`)
+	b.shows("descending")
+	b.shows("not at all")
+	b.shows("time to live")
+	b.until(`[...document.querySelectorAll(".state .status")].every((s) => s.textContent === "ready")`)
+	w.keep(b, "indexes-set")
 }

@@ -123,6 +123,7 @@ func (d *Door) routes(console fs.FS) {
 
 	private("GET /v1/overview", d.overview)
 	private("GET /v1/samples", d.samples)
+	private("GET /v1/storage", d.storage)
 	private("GET /v1/databases", d.databases)
 	private("GET /v1/collections", d.collections)
 	private("GET /v1/documents", d.documents)

@@ -101,7 +101,11 @@ func TestSizes(t *testing.T) {
 		{"indexes", w.in("indexes", ""), "Composite indexes", ""},
 		{"activity", w.in("activity", ""), "Latency of writes", ""},
 	}
-	for _, size := range [][2]int{{400, 800}, {1200, 960}, {1600, 1000}} {
+	sizes := [][2]int{{400, 800}, {1600, 1000}}
+	if *pictures != "" {
+		sizes = append(sizes, [2]int{1200, 960})
+	}
+	for _, size := range sizes {
 		for _, scheme := range []string{"light", "dark"} {
 			b.screen(size[0], size[1], scheme)
 			for _, v := range visits {
