@@ -39,6 +39,7 @@ type devFlags struct {
 	nodeFlags
 	listen       string
 	allowOrigins []string
+	indexes      []string
 }
 
 func devCommand() *cobra.Command {
@@ -56,12 +57,15 @@ health (/healthz), metrics (/metrics), the viewers below /debug/ and the console
 all but health and data need the link that is printed at the start, or the token
 in the file admin.token of the data directory.
 
+--indexes keeps a database's indexes as a file firestore.indexes.json has them.
+
 Web pages of this machine may use the data over REST, those of other sites may
 not, unless --allow-origin names them.
 
 SIGINT and SIGTERM stop the node when the requests under way have ended.`,
 		Example: `  atoll dev
   atoll dev --listen 127.0.0.1:8080 --data /var/lib/atoll
+  atoll dev --indexes firestore.indexes.json
   FIRESTORE_EMULATOR_HOST=` + defaultAddress + ` npm test`,
 		Args: arguments(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -69,12 +73,21 @@ SIGINT and SIGTERM stop the node when the requests under way have ended.`,
 			if err != nil {
 				return err
 			}
-			return dev(cmd.Context(), cmd.OutOrStdout(), f.listen, f.doors(), opt)
+			o := f.doors()
+			for _, text := range f.indexes {
+				file, err := parseIndexFlag(text)
+				if err != nil {
+					return err
+				}
+				o.indexes = append(o.indexes, file)
+			}
+			return dev(cmd.Context(), cmd.OutOrStdout(), f.listen, o, opt)
 		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.listen, "listen", defaultAddress, "loopback `address` to listen on; port 0 takes a free one")
 	fl.StringSliceVar(&f.allowOrigins, "allow-origin", nil, "`origin` whose pages may use the data over REST, such as https://app.example.com; pages of this machine always may")
+	fl.StringArrayVar(&f.indexes, "indexes", nil, indexesFlagHelp)
 	f.register(cmd)
 	return cmd
 }
@@ -186,6 +199,11 @@ func serveDev(ctx context.Context, stdout io.Writer, l net.Listener, h *host.Hos
 		return err
 	}
 	defer d.close()
+	unwatch, err := keepIndexes(ctx, o.indexes, h, opt.Log)
+	if err != nil {
+		return err
+	}
+	defer unwatch()
 	f := front.New(front.Options{
 		Listener: l, HTTP: split(d.rest, d.operator), Log: opt.Log,
 		GRPC: d.documents.Server(grpc.ConnectionTimeout(10 * time.Second)),

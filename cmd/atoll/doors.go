@@ -36,6 +36,7 @@ type doorOptions struct {
 	operator net.Addr // the port of the operator's door
 	registry *prometheus.Registry
 	budgets  account.Budgets
+	indexes  []*indexFile // files that databases get their indexes from
 }
 
 // openDoors makes the doors of a node. The caller closes them.
@@ -52,6 +53,7 @@ func openDoors(h *host.Host, opt host.Options, o doorOptions) (*doors, error) {
 		return nil, err
 	}
 	metrics := firestore.NewMetrics(o.registry)
+	registerExpiry(o.registry, h)
 	configuration := indexes.New(indexes.Options{Router: h.Router, Caller: firestore.CallerOf})
 	d := &doors{registry: o.registry, documents: firestore.New(firestore.Options{
 		Router: h.Router, Auth: o.auth, Metrics: metrics, Accounts: accounts, Panicked: panicked, Beside: configuration.Register,

@@ -112,7 +112,7 @@ at it. What it acknowledged is on disk.
 	root.AddCommand(
 		devCommand(), serveCommand(), adminKeyCommand(), healthCommand(), consoleCommand(),
 		getCommand(), setCommand(), deleteCommand(), tailCommand(),
-		importCommand(), exportCommand(), backupCommand(), restoreCommand(),
+		indexesCommand(), importCommand(), exportCommand(), backupCommand(), restoreCommand(),
 		dumpCommand(), simCommand(), versionCommand(),
 	)
 	return root

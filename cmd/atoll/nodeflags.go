@@ -21,6 +21,8 @@ type nodeFlags struct {
 	logLevel             string
 	logJSON              bool
 	budgets              account.Budgets
+	ttlEvery             time.Duration
+	ttlRate              int
 }
 
 func (f *nodeFlags) register(cmd *cobra.Command) {
@@ -30,6 +32,8 @@ func (f *nodeFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.cache, "cache", "256MiB", "memory for stored blocks, as a `size`")
 	fl.StringVar(&f.minFree, "min-free", "256MiB", "free disk space, as a `size`, below which writes are refused")
 	fl.DurationVar(&f.retention, "retention", host.DefaultRetention.Versions, "`time` for which old versions of documents can be read")
+	fl.DurationVar(&f.ttlEvery, "ttl-every", 30*time.Second, "`time` after which documents whose time-to-live has passed are looked for again")
+	fl.IntVar(&f.ttlRate, "ttl-rate", 1000, "documents, a `number`, that expire each second in one database at most")
 	b := account.DefaultBudgets
 	fl.IntVar(&f.budgets.Keys, account.KeysFlag, b.Keys, "index entries and versions, a `number`, that one query may read; 0: any")
 	fl.IntVar(&f.budgets.Documents, account.DocumentsFlag, b.Documents, "documents, a `number`, that one query may read; 0: any")
@@ -57,6 +61,10 @@ func (f *nodeFlags) options(stderr io.Writer) (host.Options, error) {
 		return opt, usageError{fmt.Sprintf("--retention %s is below one minute", f.retention)}
 	}
 	opt.Retention.Versions = f.retention
+	if f.ttlEvery < 100*time.Millisecond || f.ttlRate < 1 {
+		return opt, usageError{fmt.Sprintf("--ttl-every %s and --ttl-rate %d must be at least 100ms and 1", f.ttlEvery, f.ttlRate)}
+	}
+	opt.Expiry = host.Expiry{Every: f.ttlEvery, Rate: f.ttlRate}
 	opt.Retention.Latest = max(opt.Retention.Latest, f.retention)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,8 @@ func TestScripts(t *testing.T) {
 			"ready":  ready,
 			"exit":   exit,
 			"damage": damage,
+
+			"eventually": eventually,
 		},
 	})
 }
@@ -84,6 +87,24 @@ func exit(ts *testscript.TestScript, neg bool, args []string) {
 	if got != "exit status "+args[0] {
 		ts.Fatalf("%s ended with %s, want %s", strings.Join(args[1:], " "), got, args[0])
 	}
+}
+
+// eventually runs a command until what it prints matches a pattern; with ! until
+// it does not.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: [!] eventually pattern command [argument...]")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	var out string
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if out = ts.ReadFile("stdout"); pattern.MatchString(out) != neg {
+			return
+		}
+	}
+	ts.Fatalf("%s goes on to print\n%s", strings.Join(args[1:], " "), out)
 }
 
 // damage turns over one bit in the last place where a file below a directory
