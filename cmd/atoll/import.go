@@ -79,8 +79,8 @@ func importCommand() *cobra.Command {
 		Example: `  atoll import --into books --id isbn books.csv --types isbn=string
   atoll import --into events --resume events.place events.jsonl
   atoll export cities | atoll import --format jsonl --project copy -
-  atoll import --into api --add version='{$file}' --ignore '^#|^$' \
-    --map '^pkg (?P<package>\S+)(?: \((?P<platform>\S+)\))?, (?P<kind>\w+) (?:\((?P<receiver>[^)]*)\) )?(?P<name>\w+)(?P<detail>.*)' \
+  atoll import --into api --ignore '^#|^$' --add 'go={$file}' --types issue=int \
+    --map '^pkg (?P<package>\S+)( \((?P<platform>\S+)\))?, (?P<kind>\w+) (\((?P<receiver>[^)]+)\) )?(?P<symbol>\w+) ?(?P<detail>.*?)( #(?P<issue>\d+))?$' \
     "$(go env GOROOT)"/api/go1*.txt`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
