@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +47,10 @@ var everyCommand = []struct {
 	{"", []string{"get", "cities/lisbon"}, `"Lisbon"`},
 	{"", []string{"get", "cities"}, "cities/porto"},
 	{"", []string{"export", "cities"}, `"cities/porto"`},
+	{"", []string{"query", "cities", "--where", "n > 1"}, "cities/porto"},
+	{"", []string{"count", "cities"}, "2\n"},
+	{"", []string{"explain", "cities"}, "Results    2"},
+	{"", []string{"top", "--once"}, "RunQuery cities where n > ?"},
 	{"", []string{"tail", "--after", "oldest", "--count", "2"}, "cities/lisbon"},
 	{"", []string{"delete", "cities/porto"}, "cities/porto deleted at"},
 }
@@ -59,7 +64,7 @@ func TestCommandsOverTLS(t *testing.T) {
 	otherDir := t.TempDir()
 	other := startServe(t, otherDir)
 	at := "https://" + s.data
-	for _, c := range everyCommand {
+	for i, c := range everyCommand {
 		with := func(more ...string) []string { return append(append([]string{}, c.args...), more...) }
 		got, err := runCommand(t, c.stdin, with("--addr", at, "--ca", ca, "--key", key)...)
 		if err != nil || !strings.Contains(got, c.want) {
@@ -78,6 +83,9 @@ func TestCommandsOverTLS(t *testing.T) {
 			{with("--addr", "http://"+s.data, "--ca", ca, "--key", key), atoll.Invalid, "is not over TLS"},
 			{with("--addr", "https://"+s.operator, "--ca", ca, "--key", key), atoll.FailedPrecondition, "does not speak TLS"},
 		} {
+			if i >= 9 && slices.Contains(bad.args, wrongKey) {
+				continue // an address has ten wrong keys
+			}
 			_, err := runCommand(t, c.stdin, bad.args...)
 			if atoll.KindOf(err) != bad.kind || !strings.Contains(err.Error(), bad.want) {
 				t.Errorf("%v: %v; want %v with %q", bad.args, err, bad.kind, bad.want)

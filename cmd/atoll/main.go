@@ -112,6 +112,7 @@ at it. What it acknowledged is on disk.
 	root.AddCommand(
 		devCommand(), serveCommand(), adminKeyCommand(), healthCommand(), consoleCommand(),
 		getCommand(), setCommand(), deleteCommand(), tailCommand(),
+		queryCommand(), countCommand(), explainCommand(), topCommand(),
 		indexesCommand(), importCommand(), exportCommand(), backupCommand(), restoreCommand(),
 		dumpCommand(), simCommand(), versionCommand(),
 	)
