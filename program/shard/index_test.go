@@ -336,7 +336,8 @@ func TestTooManyCompositeEntries(t *testing.T) {
 	if !strings.Contains(status.Reason, "c/big") {
 		t.Errorf("the reason is %q", status.Reason)
 	}
-	s.must(t, 6, set("c/big", "a", 1, "l", elems(3)))
+	s.must(t, 6, set("c/big", "a", 2, "l", elems(MaxEntries/2)))
+	s.must(t, 7, set("c/big", "a", 1, "l", elems(3)))
 	composite.Version = 4
 	s.setIndexes(t, composite)
 	s.buildAll(t, 1)

@@ -211,15 +211,9 @@ type lookup struct {
 	cut  bool // entries of other values begin alike
 }
 
-// lookups returns where the documents are found that have the values which the
-// term fixes, as far as there are indexes.
-func (s *search) lookups(t *term) []lookup {
-	all, _ := s.lookupsBeside(t, nil)
-	return all
-}
-
-// lookupsBeside is lookups but for values that composite indexes know of.
-// whole is false if some of the values have no index that can be used.
+// lookupsBeside returns where the documents are found that have the values
+// which the term fixes, but for those that composite indexes know of. whole is
+// false if some of the values have no index that can be used.
 func (s *search) lookupsBeside(t *term, known []fit) (all []lookup, whole bool) {
 	whole = true
 	for i := range t.fields {
