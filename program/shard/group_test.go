@@ -313,3 +313,36 @@ func TestGroupRefuses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEqualEnds checks that the value at an end of an index is the one that
+// documents give, where equal ones are of two types: the integer, which here
+// comes second from either end.
+func TestEqualEnds(t *testing.T) {
+	s := newShard(t)
+	for i, v := range []value.Value{value.Double(1), value.Int(1), value.Double(1), value.Int(9), value.Double(9), value.Array(value.Int(10)), value.Array(value.Double(10))} {
+		s.must(t, uint64(i+1), set(atoll.Path(fmt.Sprintf("c/%d", i)), "n", v, "numbers", value.Bool(i < 5)))
+	}
+	numbers := &query.Filter{Op: query.Equal, Field: "numbers", Value: value.EncodeValue(value.Bool(true))}
+	ends := []query.Aggregate{{Op: query.Min, Field: "n"}, {Op: query.Max, Field: "n"}}
+	for _, c := range []struct {
+		where *query.Filter
+		want  []value.Value
+	}{
+		{numbers, []value.Value{value.Int(1), value.Int(9)}},
+		{nil, []value.Value{value.Int(1), value.Array(value.Double(10))}},
+	} {
+		s.program.limits.few = 0 // so that the index leads
+		q := must(query.Normalize(query.Query{Collection: "c", Where: c.where}, database))
+		reply, err := ask[AggregateReply](s, shardA, MethodAggregate, AggregateRequest{Target: target1, Query: q, Aggregates: ends})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := must(query.NewAggregator(ends))
+		if err := sum.Merge(reply.Partial); err != nil {
+			t.Fatal(err)
+		}
+		if got := sum.Result(); !slices.EqualFunc(got, c.want, value.Identical) || reply.Stats.Documents > 4 {
+			t.Errorf("%v, %+v; want %v", got, reply.Stats, c.want)
+		}
+	}
+}
