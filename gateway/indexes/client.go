@@ -7,6 +7,7 @@ import (
 
 	"cloud.google.com/go/firestore/apiv1/admin/adminpb"
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"atoll"
@@ -15,9 +16,14 @@ import (
 // Client asks a node about the indexes of one database, and changes them. Its
 // errors are those of gRPC.
 type Client struct {
-	Admin      adminpb.FirestoreAdminClient
-	Operations longrunningpb.OperationsClient
-	Database   atoll.Database
+	admin      adminpb.FirestoreAdminClient
+	operations longrunningpb.OperationsClient
+	db         atoll.Database
+}
+
+// NewClient returns a client that asks over a connection.
+func NewClient(cc grpc.ClientConnInterface, db atoll.Database) Client {
+	return Client{adminpb.NewFirestoreAdminClient(cc), longrunningpb.NewOperationsClient(cc), db}
 }
 
 // Words of Progress.State.
@@ -77,16 +83,16 @@ const fieldFilter = "indexConfig.usesAncestorConfig:false OR ttlConfig:*"
 
 // Status asks for all indexes and overrides, sorted.
 func (c Client) Status(ctx context.Context) (s Status, err error) {
-	all := groupName(c.Database, anyGroup)
-	indexes, err := c.Admin.ListIndexes(ctx, &adminpb.ListIndexesRequest{Parent: all})
+	all := groupName(c.db, anyGroup)
+	indexes, err := c.admin.ListIndexes(ctx, &adminpb.ListIndexesRequest{Parent: all})
 	if err != nil {
 		return s, err
 	}
-	fields, err := c.Admin.ListFields(ctx, &adminpb.ListFieldsRequest{Parent: all, Filter: fieldFilter})
+	fields, err := c.admin.ListFields(ctx, &adminpb.ListFieldsRequest{Parent: all, Filter: fieldFilter})
 	if err != nil {
 		return s, err
 	}
-	list, err := c.Operations.ListOperations(ctx, &longrunningpb.ListOperationsRequest{Name: c.Database.String()})
+	list, err := c.operations.ListOperations(ctx, &longrunningpb.ListOperationsRequest{Name: c.db.String()})
 	if err != nil {
 		return s, err
 	}
@@ -228,7 +234,7 @@ func (c Client) create(ctx context.Context, indexes []Index, tell func(Change)) 
 		for _, f := range x.Fields {
 			m.Fields = append(m.Fields, indexField(f.Path, f.Desc, f.Contains))
 		}
-		if _, err := c.Admin.CreateIndex(ctx, &adminpb.CreateIndexRequest{Parent: groupName(c.Database, x.Collection), Index: m}); err != nil {
+		if _, err := c.admin.CreateIndex(ctx, &adminpb.CreateIndexRequest{Parent: groupName(c.db, x.Collection), Index: m}); err != nil {
 			return err
 		}
 		tell(Change{Done: Created, Index: &x})
@@ -238,7 +244,7 @@ func (c Client) create(ctx context.Context, indexes []Index, tell func(Change)) 
 
 func (c Client) remove(ctx context.Context, indexes []IndexStatus, tell func(Change)) error {
 	for _, x := range indexes {
-		if _, err := c.Admin.DeleteIndex(ctx, &adminpb.DeleteIndexRequest{Name: x.Name}); err != nil {
+		if _, err := c.admin.DeleteIndex(ctx, &adminpb.DeleteIndexRequest{Name: x.Name}); err != nil {
 			return err
 		}
 		tell(Change{Done: Deleted, Index: &x.Index})
@@ -253,7 +259,7 @@ func (c Client) applyOverrides(ctx context.Context, f File, now Status, keep boo
 		if keep || f.has(have.Collection, have.Field) {
 			continue
 		}
-		if err := c.setField(ctx, &adminpb.Field{Name: fieldName(c.Database, have.Collection, have.Field)}); err != nil {
+		if err := c.setField(ctx, &adminpb.Field{Name: fieldName(c.db, have.Collection, have.Field)}); err != nil {
 			return err
 		}
 		tell(Change{Done: Unset, Override: &have.Override})
@@ -264,7 +270,7 @@ func (c Client) applyOverrides(ctx context.Context, f File, now Status, keep boo
 		if slices.ContainsFunc(now.Overrides, func(have OverrideStatus) bool { return have.fieldIndex() == o.fieldIndex() }) {
 			continue
 		}
-		m := &adminpb.Field{Name: fieldName(c.Database, o.Collection, o.Field), IndexConfig: &adminpb.Field_IndexConfig{}}
+		m := &adminpb.Field{Name: fieldName(c.db, o.Collection, o.Field), IndexConfig: &adminpb.Field_IndexConfig{}}
 		for _, mode := range o.Modes {
 			m.IndexConfig.Indexes = append(m.IndexConfig.Indexes, &adminpb.Index{
 				QueryScope: queryScope(mode.Group), Fields: []*adminpb.Index_IndexField{indexField(o.Field, mode.Desc, mode.Contains)},
@@ -282,7 +288,7 @@ func (c Client) applyOverrides(ctx context.Context, f File, now Status, keep boo
 }
 
 func (c Client) setField(ctx context.Context, m *adminpb.Field) error {
-	_, err := c.Admin.UpdateField(ctx, &adminpb.UpdateFieldRequest{
+	_, err := c.admin.UpdateField(ctx, &adminpb.UpdateFieldRequest{
 		Field: m, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"index_config", "ttl_config"}},
 	})
 	return err

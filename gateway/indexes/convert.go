@@ -78,3 +78,24 @@ func modesOf(f shard.FieldIndex) []Mode {
 	}
 	return DefaultModes
 }
+
+// Same reports whether two files give a database the same indexes.
+func (f File) Same(g File) bool {
+	if len(f.Indexes) != len(g.Indexes) || len(f.Overrides) != len(g.Overrides) {
+		return false
+	}
+	for _, x := range f.Indexes {
+		if !slices.ContainsFunc(g.Indexes, x.equal) {
+			return false
+		}
+	}
+	for _, o := range f.Overrides {
+		if !slices.ContainsFunc(g.Overrides, func(p Override) bool { return p.fieldIndex() == o.fieldIndex() }) {
+			return false
+		}
+	}
+	return true
+}
+
+// ForGroup reports whether the field is indexed for its collection group too.
+func (o Override) ForGroup() bool { return o.fieldIndex().Group }
