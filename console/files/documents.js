@@ -8,6 +8,8 @@ import { justBefore, put, read, remove, split } from "./rest.js";
 
 const pageSize = 50;
 
+const maxValues = 3000; // of a document that can be edited
+
 // address returns the link to a place in a database; what is something to do
 // there.
 export function address(database, path = "", what = "") {
@@ -206,7 +208,10 @@ export class Documents {
   async begin() {
     const path = this.ids.join("/");
     try {
-      this.edit(await read(this.database, path));
+      const base = await read(this.database, path);
+      const n = JSON.stringify(base?.fields ?? {}).split('Value":').length - 1;
+      if (n > maxValues) return toast(`${path} has about ${n} values, too many to be edited here. Use “atoll set --merge”.`);
+      this.edit(base);
     } catch (e) {
       toast(`Cannot edit: ${e.message}`);
     }

@@ -32,15 +32,26 @@ export function post(path, body) {
   return answerOf(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
 }
 
+// maxAnswer is how much of an answer a page takes, in bytes.
+const maxAnswer = 32 << 20;
+
 async function answerOf(path, options) {
+  const stop = new AbortController();
   let answer;
   try {
-    answer = await fetch(path, { ...options, headers: { Accept: "application/json", ...options.headers } });
+    answer = await fetch(path, { ...options, signal: stop.signal, headers: { Accept: "application/json", ...options.headers } });
   } catch {
     throw new Failure(0, "The node does not answer. Trying again.");
   }
   if (answer.status === 401) throw new Failure(401, "This session has ended. Run “atoll console” for a new link.");
-  let body = await answer.json().catch(() => null);
+  let size = 0;
+  const counted = new TransformStream({ transform(chunk, out) {
+    size += chunk.byteLength;
+    if (size > maxAnswer) stop.abort();
+    else out.enqueue(chunk);
+  } });
+  const body = await new Response(answer.body?.pipeThrough(counted)).json().catch(() => null);
+  if (size > maxAnswer) throw new Failure(answer.status, "The answer has more than 32 MiB, too much for a page. Ask for fewer documents, or for some of their fields.");
   // A stream that fails ends in an element with the error.
   const error = (Array.isArray(body) ? body.at(-1) : body)?.error;
   if (error) throw new Failure(answer.status, error.message, error.status ?? error.kind);

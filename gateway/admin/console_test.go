@@ -498,6 +498,26 @@ func TestCode(t *testing.T) {
 	}
 }
 
+// TestLarge asks for more than a page can hold, and edits what is too large for
+// it.
+func TestLarge(t *testing.T) {
+	w, b := signedIn(t)
+	large := fmt.Sprintf(`{"text": %q}`, strings.Repeat("x", 1_000_000))
+	for i := range 40 {
+		w.fill(map[string]string{fmt.Sprintf("large/%02d", i): large})
+	}
+	b.open(w.in("query", "?q="+url.PathEscape(`{"from":"large"}`)))
+	b.shows("The answer has more than 32 MiB")
+	b.open(w.in("query", "?q="+url.PathEscape(`{"from":"large","limit":5}`)))
+	b.until(`document.querySelectorAll(".result tbody tr").length === 5`)
+
+	w.fill(map[string]string{"many/values": `{"list": [` + strings.Repeat("1,", 4000) + `1]}`})
+	b.open(w.in("documents", "/many/values"))
+	b.shows("Copy JSON")
+	b.eval(`document.getElementById("edit").click()`)
+	b.shows("too many to be edited here")
+}
+
 // TestLeave asks before changes are lost.
 func TestLeave(t *testing.T) {
 	w, b := signedIn(t)

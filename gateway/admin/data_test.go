@@ -2,13 +2,18 @@ package admin_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"atoll"
 	"atoll/gateway/admin"
+	"atoll/program/shard"
+	"atoll/route"
+	"atoll/value"
 )
 
 // post sends a body as the console does, with the token in place of a session.
@@ -104,5 +109,49 @@ func TestSamples(t *testing.T) {
 	}
 	if res := w.do("GET", "/v1/samples?span=1y", "Authorization", w.bearer()); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a year: %s", res.Status)
+	}
+}
+
+// TestStorage has more databases than are told of.
+func TestStorage(t *testing.T) {
+	w := newWorld(t, nil)
+	doc := value.Encode(value.Map(value.Field{Name: "n", Value: value.Int(1)}))
+	for i := range 101 {
+		db := atoll.Database{Project: "p", ID: fmt.Sprintf("database-%03d", i)}
+		write := shard.Write{Op: shard.OpSet, Path: "c/d", Doc: doc}
+		if _, err := w.host.Router.Commit(t.Context(), db, []shard.Write{write}, route.NewRequestID(), route.Caller{Principal: atoll.Anonymous}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got struct {
+		Subnets []struct {
+			Records  uint64
+			State    int64
+			Canister int
+		}
+		Databases []struct {
+			Ranges, Shards   int
+			State, Directory int64
+		}
+		More bool
+	}
+	if err := json.Unmarshal([]byte(w.get("/v1/storage")), &got); err != nil || len(got.Subnets) != 2 || len(got.Databases) != 100 || !got.More {
+		t.Fatalf("%v: %+v", err, got)
+	}
+	state, canisters := int64(0), 0
+	for _, s := range got.Subnets {
+		state, canisters = state+s.State, canisters+s.Canister
+		if s.Records == 0 {
+			t.Errorf("a subnet without records: %+v", s)
+		}
+	}
+	for _, d := range got.Databases {
+		if d.Ranges != 1 || d.Shards != 1 || d.State == 0 || d.Directory == 0 {
+			t.Errorf("%+v", d)
+		}
+		state -= d.State + d.Directory
+	}
+	if canisters != 1+2*101 || state <= 0 {
+		t.Errorf("%d canisters, and %d bytes beyond those databases", canisters, state)
 	}
 }

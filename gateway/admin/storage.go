@@ -27,7 +27,7 @@ type storageReply struct {
 type subnetStorage struct {
 	Subnet   atoll.SubnetID `json:"subnet"`
 	Files    float64        `json:"files"`    // all together
-	Replay   float64        `json:"replay"`   // of these, logs of the store that an open replays
+	Replay   float64        `json:"replay"`   // logs of the store that an open replays
 	Debt     float64        `json:"debt"`     // to be rewritten until the tables are in order
 	Memory   float64        `json:"memory"`   // for what is not in tables yet, and for the cache
 	Free     uint64         `json:"free"`     // on the disk; 0 if not watched
