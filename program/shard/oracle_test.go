@@ -171,9 +171,15 @@ func must[T any](v T, err error) T {
 
 // paths returns all paths that ever had a document, in the order of keys.
 func (o *oracle) paths() []atoll.Path {
-	return slices.SortedFunc(maps.Keys(o.docs), func(a, b atoll.Path) int {
-		return bytes.Compare(keys.DocKey(placement, a), keys.DocKey(placement, b))
-	})
+	byKey := make(map[string]atoll.Path, len(o.docs))
+	for p := range o.docs {
+		byKey[string(keys.DocKey(placement, p))] = p
+	}
+	all := make([]atoll.Path, 0, len(byKey))
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		all = append(all, byKey[key])
+	}
+	return all
 }
 
 // list returns a whole collection.

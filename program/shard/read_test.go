@@ -24,7 +24,9 @@ type countedIter struct {
 }
 
 func (c countedIter) SeekGE(key []byte) bool { *c.moves++; return c.Iterator.SeekGE(key) }
+func (c countedIter) SeekLT(key []byte) bool { *c.moves++; return c.Iterator.SeekLT(key) }
 func (c countedIter) Next() bool             { *c.moves++; return c.Iterator.Next() }
+func (c countedIter) Prev() bool             { *c.moves++; return c.Iterator.Prev() }
 
 func TestReadTimes(t *testing.T) {
 	s := newShard(t)

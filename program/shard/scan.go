@@ -81,7 +81,6 @@ func (s *scan) next() error {
 }
 
 func (s *scan) place(bound []byte) error {
-	s.stats.Seeks++
 	for _, side := range s.sides {
 		if err := side.place(bound); err != nil {
 			return err
@@ -181,6 +180,7 @@ func (s *side) turn() {
 
 // seek moves the iterator to the first key at or behind a bound.
 func (s *side) seek(bound []byte) bool {
+	s.stats.Seeks++
 	if s.back && bound == nil {
 		return s.it.SeekLT(keys.After(s.head))
 	}
@@ -201,7 +201,6 @@ func (s *side) step() (err error) {
 	if s.n < 0 || s.n >= len(s.spans) {
 		return nil
 	}
-	s.stats.Seeks++
 	if s.back {
 		return s.place(s.spans[s.n].hi)
 	}
