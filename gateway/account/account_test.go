@@ -406,3 +406,21 @@ func BenchmarkEvict(b *testing.B) {
 		c.End(now, false)
 	}
 }
+
+// TestInherited has a light shape take the place of a heavy one: it is as hard
+// to displace, and its own load is told all the same.
+func TestInherited(t *testing.T) {
+	table, c := newTable(t, Options{Limit: 1})
+	run(table, c, "a", Costs{Keys: 1_000_000}, 0, false)
+	run(table, c, "b", Costs{}, 0, false)
+	r, err := table.Report("load", "", 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Shapes; len(s) != 1 || s[0].Text != "c where b == ?" || s[0].Count != 1 || s[0].Load > 1 || s[0].Load <= 0 || r.Load < 10_000 || r.Evicted != 1 {
+		t.Errorf("got %+v", r)
+	}
+	if e := table.light[0]; e.weight < 1_000_000 {
+		t.Errorf("it weighs %g", e.weight)
+	}
+}
