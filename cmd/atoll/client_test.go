@@ -53,6 +53,9 @@ var everyCommand = []struct {
 	{"", []string{"top", "--once"}, "RunQuery cities where n > ?"},
 	{"", []string{"tail", "--after", "oldest", "--count", "2"}, "cities/lisbon"},
 	{"", []string{"delete", "cities/porto"}, "cities/porto deleted at"},
+	{"", []string{"indexes"}, "there are no composite indexes"},
+	{`{"indexes": []}`, []string{"indexes", "apply", "-", "--wait"}, "all is as the file has it"},
+	{"", []string{"indexes", "export"}, `"fieldOverrides": []`},
 }
 
 // TestCommandsOverTLS runs every command against a node of "atoll serve", with
