@@ -11,10 +11,11 @@ import (
 )
 
 // The semantics that this version of Atoll executes. Version 1 bills messages;
-// version 2 bills storage too.
+// version 2 bills storage too; in version 3 shards take writes that are done each
+// by itself in one message.
 const (
 	MinSemantics atoll.Semantics = 1
-	MaxSemantics atoll.Semantics = 2
+	MaxSemantics atoll.Semantics = 3
 )
 
 // Limits of what canisters can make grow.

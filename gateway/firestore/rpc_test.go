@@ -439,6 +439,11 @@ type strange struct {
 	commit func(ctx context.Context, writes []shard.Write, id atoll.RequestID) (shard.CommitReply, error)
 }
 
+// Apply is what a subnet of an old semantics version answers.
+func (s strange) Apply(context.Context, atoll.Database, []shard.Write, []atoll.RequestID, route.Caller) ([]shard.Applied, error) {
+	return nil, atoll.Errorf(atoll.Unimplemented, "no such method")
+}
+
 func (s strange) Commit(ctx context.Context, _ atoll.Database, writes []shard.Write, id atoll.RequestID, _ route.Caller) (shard.CommitReply, error) {
 	return s.commit(ctx, writes, id)
 }

@@ -28,6 +28,7 @@ import (
 // Router is what the door needs of package route; see there.
 type Router interface {
 	Commit(ctx context.Context, db atoll.Database, writes []shard.Write, id atoll.RequestID, who route.Caller) (shard.CommitReply, error)
+	Apply(ctx context.Context, db atoll.Database, writes []shard.Write, ids []atoll.RequestID, who route.Caller) ([]shard.Applied, error)
 	Get(ctx context.Context, db atoll.Database, paths []atoll.Path, at atoll.Time, who route.Caller) (shard.GetReply, error)
 	Each(ctx context.Context, db atoll.Database, paths []atoll.Path, at atoll.Time, who route.Caller, found func(at atoll.Time, i int, d *shard.Document) error) error
 	List(ctx context.Context, db atoll.Database, req shard.ListRequest, who route.Caller) (shard.ListReply, error)

@@ -219,18 +219,54 @@ func (s *Service) BatchWrite(ctx context.Context, req *firestorepb.BatchWriteReq
 		WriteResults: make([]*firestorepb.WriteResult, n),
 		Status:       make([]*rpcstatus.Status, n),
 	}
-	s.each(n, func(i int) {
-		out.WriteResults[i] = &firestorepb.WriteResult{}
-		err := s.recovered("BatchWrite", func() error {
-			reply, err := s.commit(ctx, db, writes[i:i+1], idOf(id, i))
-			if err == nil {
-				out.WriteResults[i], err = fromResult(&reply.Results[0])
-			}
-			return err
-		})
+	ids := make([]atoll.RequestID, n)
+	for i := range ids {
+		ids[i] = idOf(id, i)
+	}
+	for i, r := range s.apply(ctx, db, writes, ids) {
+		var err error
+		if r.Err != nil {
+			err = r.Err
+		} else {
+			out.WriteResults[i], err = fromResult(&r.WriteResult)
+		}
+		if err != nil {
+			out.WriteResults[i] = &firestorepb.WriteResult{}
+		}
 		out.Status[i] = statusOf(err).Proto()
-	})
+	}
 	return out, nil
+}
+
+// apply does each of several writes by itself.
+func (s *Service) apply(ctx context.Context, db atoll.Database, writes []shard.Write, ids []atoll.RequestID) []shard.Applied {
+	if len(writes) == 0 {
+		return nil
+	}
+	results, err := s.router.Apply(ctx, db, writes, ids, callerOf(ctx))
+	if atoll.KindOf(err) == atoll.Unimplemented {
+		results = make([]shard.Applied, len(writes))
+		s.each(len(writes), func(i int) {
+			results[i].Err = atoll.AsError(s.recovered("BatchWrite", func() error {
+				reply, err := s.router.Commit(ctx, db, writes[i:i+1], ids[i], callerOf(ctx))
+				if err == nil {
+					results[i].WriteResult = reply.Results[0]
+				}
+				return err
+			}))
+		})
+	} else if err != nil {
+		results = make([]shard.Applied, len(writes))
+		for i := range results {
+			results[i].Err = atoll.AsError(err)
+		}
+	}
+	for i := range results {
+		if results[i].Err == nil {
+			s.metrics.writes.Inc()
+		}
+	}
+	return results
 }
 
 // idOf gives each write of a batch an id of its own, the same whenever the

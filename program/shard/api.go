@@ -6,6 +6,7 @@ import "atoll"
 // durable; queries read durable state.
 const (
 	MethodCommit  = "commit"  // update: CommitRequest -> CommitReply; joint over shards
+	MethodApply   = "apply"   // update, from semantics version 3 on: ApplyRequest -> ApplyReply
 	MethodAssign  = "assign"  // update, from the directory alone: Descriptor -> nothing
 	MethodCollect = "collect" // update, from the subnet's housekeeper: CollectRequest -> CollectReply
 
@@ -153,6 +154,31 @@ type WriteResult struct {
 type CommitReply struct {
 	Time    atoll.Time    `cbor:"1,keyasint"`
 	Results []WriteResult `cbor:"2,keyasint"`
+}
+
+// MaxApply is the most writes of an ApplyRequest, as in Firestore's BatchWrite.
+const MaxApply = 500
+
+// ApplyRequest changes documents of one range, each by itself: as many
+// CommitRequests with one write would, in one message. No document is named
+// twice.
+type ApplyRequest struct {
+	Target Target  `cbor:"1,keyasint"`
+	Writes []Write `cbor:"2,keyasint"`
+	// IDs are the request ids of the writes, in their order: under his own,
+	// each is done once, however often it comes and with whatever others.
+	IDs []atoll.RequestID `cbor:"3,keyasint"`
+}
+
+// ApplyReply has one result for each write, in their order.
+type ApplyReply struct {
+	Results []Applied `cbor:"1,keyasint"`
+}
+
+// Applied is what became of one write: a result, or why nothing was done.
+type Applied struct {
+	WriteResult
+	Err *atoll.Error `cbor:"10,keyasint,omitempty"`
 }
 
 // Document is a document as a shard returns it. Doc is nil if it does not

@@ -114,6 +114,56 @@ func (r *CommitRequest) ParseWire(b []byte) bool {
 	return parsed(c, r)
 }
 
+// ParseWire implements wire.Parser.
+func (r *ApplyRequest) ParseWire(b []byte) bool {
+	c := wire.NewCursor(b)
+	for key := range c.Fields() {
+		switch key {
+		case 1:
+			r.Target = parseTarget(c)
+		case 2:
+			r.Writes = make([]Write, c.Array(MaxApply))
+			for i := range r.Writes {
+				r.Writes[i].parse(c)
+			}
+		case 3:
+			r.IDs = make([]atoll.RequestID, c.Array(MaxApply))
+			for i := range r.IDs {
+				if id := c.Bytes(); copy(r.IDs[i][:], id) != len(id) || len(id) != len(r.IDs[i]) {
+					c.Fail()
+				}
+			}
+		default:
+			c.Fail()
+		}
+	}
+	return parsed(c, r)
+}
+
+// EncodeWire implements wire.Encoder.
+func (r ApplyRequest) EncodeWire() ([]byte, bool) {
+	if r.Writes == nil || r.IDs == nil {
+		return nil, false
+	}
+	size := 32 + 17*len(r.IDs)
+	for i := range r.Writes {
+		size += 32 + len(r.Writes[i].Path) + len(r.Writes[i].Doc)
+	}
+	dst := appendTarget(append(wire.AppendMap(make([]byte, 0, size), 3), 1), r.Target)
+	dst = wire.AppendArray(append(dst, 2), len(r.Writes))
+	for i := range r.Writes {
+		var ok bool
+		if dst, ok = r.Writes[i].append(dst); !ok {
+			return nil, false
+		}
+	}
+	dst = wire.AppendArray(append(dst, 3), len(r.IDs))
+	for i := range r.IDs {
+		dst = wire.AppendBytes(dst, r.IDs[i][:])
+	}
+	return dst, true
+}
+
 func (w *Write) parse(c *wire.Cursor) {
 	for key := range c.Fields() {
 		switch key {

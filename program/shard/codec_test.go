@@ -14,6 +14,7 @@ import (
 type (
 	plainDescriptor    Descriptor
 	plainCommitRequest CommitRequest
+	plainApplyRequest  ApplyRequest
 	plainCommitReply   CommitReply
 	plainGetRequest    GetRequest
 	plainGetReply      GetReply
@@ -114,6 +115,13 @@ func TestOwnEncodingIsTheSame(t *testing.T) {
 		}
 		sameWire(t, &req, (*plainCommitRequest)(&req))
 
+		each := ApplyRequest{Target: drawTarget(t), Writes: drawSlice(t, "applied", drawCodecWrite),
+			IDs: drawSlice(t, "ids", func(t *rapid.T) (id atoll.RequestID) {
+				copy(id[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "id"))
+				return id
+			})}
+		sameWire(t, &each, (*plainApplyRequest)(&each))
+
 		reply := CommitReply{Time: drawTime(t, "time"), Results: drawSlice(t, "results", func(t *rapid.T) WriteResult {
 			r := WriteResult{UpdateTime: drawTime(t, "update time")}
 			if rapid.IntRange(0, 5).Draw(t, "transformed") == 0 {
@@ -151,6 +159,7 @@ func TestOwnEncodingIsUsed(t *testing.T) {
 	exists := false
 	for _, v := range []wire.Encoder{
 		CommitRequest{Targets: []Target{{1, 2}}, Writes: []Write{{Op: OpSet, Path: "a/b", Doc: []byte{1}, Exists: &exists}}},
+		ApplyRequest{Target: Target{1, 2}, Writes: []Write{{Op: OpSet, Path: "a/b", Doc: []byte{1}}}, IDs: []atoll.RequestID{{1}}},
 		&CommitReply{Time: 5, Results: []WriteResult{{UpdateTime: 5}}},
 		GetRequest{Target: Target{1, 2}, Paths: []atoll.Path{"a/b"}, At: 7},
 		&QueryReply{Time: 5, Found: []Found{{Document: Document{Path: "a/b", Doc: []byte{1}}, Key: []byte{1}}}, Stats: QueryStats{Keys: 300}},
@@ -178,6 +187,7 @@ func FuzzOwnEncoding(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		sameRead[Descriptor, plainDescriptor](t, b)
 		sameRead[CommitRequest, plainCommitRequest](t, b)
+		sameRead[ApplyRequest, plainApplyRequest](t, b)
 		sameRead[CommitReply, plainCommitReply](t, b)
 		sameRead[GetRequest, plainGetRequest](t, b)
 		sameRead[GetReply, plainGetReply](t, b)

@@ -41,13 +41,18 @@ func (p Program) commit(ctxs []atoll.Context, in atoll.Input) ([]byte, error) {
 	if err := c.join(ctxs, &req); err != nil {
 		return nil, err
 	}
-	if err := c.place(&req); err != nil {
+	return c.run(in, &req)
+}
+
+// run is commit in the ranges that c has joined.
+func (c *commitment) run(in atoll.Input, req *CommitRequest) ([]byte, error) {
+	if err := c.place(req); err != nil {
 		return nil, err
 	}
 	if stored, ok, err := c.repeated(in); err != nil || ok {
 		return stored, err
 	}
-	if err := c.check(&req); err != nil {
+	if err := c.check(req); err != nil {
 		return nil, err
 	}
 	if err := c.parse(); err != nil {

@@ -142,13 +142,15 @@ type subnet struct {
 	ranges  *memory
 	private map[atoll.CanisterID]*memory
 	seeks   bool // readers offer SeekPrefixGE
+
+	semantics atoll.Semantics
 }
 
 // firstTime is before that of the first message.
 const firstTime = 1000
 
 func newSubnet() *subnet {
-	return &subnet{program: New(), now: firstTime, ranges: newMemory(), private: map[atoll.CanisterID]*memory{}}
+	return &subnet{program: New(), semantics: applySemantics, now: firstTime, ranges: newMemory(), private: map[atoll.CanisterID]*memory{}}
 }
 
 // The cast of most tests.
@@ -182,7 +184,7 @@ func (s *subnet) turn(id atoll.CanisterID) turn {
 	return t
 }
 
-func (t turn) Turn() atoll.Turn    { return atoll.Turn{Self: t.self, Now: t.s.now} }
+func (t turn) Turn() atoll.Turn    { return atoll.Turn{Self: t.self, Now: t.s.now, Semantics: t.s.semantics} }
 func (t turn) State() atoll.State  { return t.state }
 func (t turn) Ranges() atoll.State { return t.ranges }
 

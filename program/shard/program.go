@@ -30,7 +30,7 @@ func (p Program) WithScan(keys int) Program {
 	return p
 }
 
-// Update executes commit, assign, collect, indexes and build. Its errors: Unimplemented for
+// Update executes commit, apply, assign, collect, indexes and build. Its errors: Unimplemented for
 // another method, Invalid for a malformed request, those of the method else.
 func (p Program) Update(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 	if in.IsReply {
@@ -39,6 +39,8 @@ func (p Program) Update(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 	switch in.Method {
 	case MethodCommit:
 		return p.commit([]atoll.Context{ctx}, in)
+	case MethodApply:
+		return p.apply(ctx, in)
 	case MethodAssign:
 		return nil, assign(ctx, in)
 	case MethodCollect:
