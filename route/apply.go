@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"slices"
 
 	"atoll"
 	"atoll/program/shard"
@@ -25,36 +26,32 @@ func (r *Router) Apply(ctx context.Context, db atoll.Database, writes []shard.Wr
 		paths[i], pending[i] = writes[i].Path, i
 	}
 	out := make([]shard.Applied, len(writes))
-	done := 0
-	err := r.attempt(ctx, db, who, func(t *table) error {
-		for len(pending) > 0 {
-			d, page, rest := t.page(paths, pending)
+	for len(pending) > 0 {
+		var page, rest []int
+		var results []shard.Applied
+		err := r.attempt(ctx, db, who, func(t *table) (err error) {
+			var d *shard.Descriptor
+			d, page, rest = t.page(paths, pending)
 			if len(page) > shard.MaxApply {
-				page, rest = page[:shard.MaxApply], append(page[shard.MaxApply:], rest...)
+				page, rest = page[:shard.MaxApply], slices.Concat(page[shard.MaxApply:], rest)
 			}
-			results, err := r.applyTo(ctx, d, writes, ids, page, who)
-			switch kind := atoll.KindOf(err); {
-			case kind == atoll.WrongRange, kind == atoll.Unimplemented && done == 0:
-				return err
-			case err != nil:
-				for _, i := range page {
-					out[i].Err = atoll.AsError(err)
-				}
-			default:
-				for n, i := range page {
-					out[i] = results[n]
-				}
-			}
-			done += len(page)
-			pending = rest
+			results, err = r.applyTo(ctx, d, writes, ids, page, who)
+			return err
+		})
+		if nothing := len(pending) == len(writes); nothing && (page == nil || atoll.KindOf(err) == atoll.Unimplemented) {
+			return nil, err
 		}
-		return nil
-	})
-	if err != nil && done == 0 {
-		return nil, err
-	}
-	for _, i := range pending { // ranges moved faster than the map was read
-		out[i].Err = atoll.AsError(err)
+		if page == nil { // there is no map any more
+			page, rest = pending, nil
+		}
+		for n, i := range page {
+			if err != nil {
+				out[i].Err = atoll.AsError(err)
+			} else {
+				out[i] = results[n]
+			}
+		}
+		pending = rest
 	}
 	return out, nil
 }

@@ -108,9 +108,12 @@ func (w *world) Update(ctx context.Context, m atoll.Message) (atoll.Outcome, err
 	w.now++
 	var reply []byte
 	var err error
-	if m.To[0] == root {
+	switch {
+	case m.To[0] == root:
 		reply, err = w.open(m.Payload)
-	} else {
+	case m.Method == shard.MethodApply:
+		reply, err = w.apply(m)
+	default:
 		reply, err = w.commit(m)
 	}
 	if w.lose > 0 {
@@ -193,6 +196,31 @@ func (w *world) commit(m atoll.Message) ([]byte, error) {
 	w.applied[m.ID]++
 	w.results[string(m.ID[:])] = wire.Marshal(reply)
 	return w.results[string(m.ID[:])], nil
+}
+
+// apply does each write of a request once.
+func (w *world) apply(m atoll.Message) ([]byte, error) {
+	var req shard.ApplyRequest
+	if err := wire.Unmarshal(m.Payload, &req); err != nil {
+		return nil, err
+	}
+	reply := shard.ApplyReply{Results: make([]shard.Applied, len(req.Writes))}
+	for _, wr := range req.Writes {
+		if _, err := w.target(m.To[0], req.Target, keys.DocKey(keys.Ordered, wr.Path)); err != nil {
+			return nil, err
+		}
+	}
+	for i, wr := range req.Writes {
+		if wr.Op == shard.OpDelete {
+			reply.Results[i].Err = atoll.Errorf(atoll.NotFound, "no %s", wr.Path)
+			continue
+		}
+		if w.applied[req.IDs[i]] == 0 {
+			w.applied[req.IDs[i]]++
+		}
+		reply.Results[i].UpdateTime = w.now
+	}
+	return wire.Marshal(&reply), nil
 }
 
 func (w *world) Query(ctx context.Context, to atoll.CanisterID, q atoll.Question) ([]byte, error) {

@@ -184,7 +184,9 @@ func (s *subnet) turn(id atoll.CanisterID) turn {
 	return t
 }
 
-func (t turn) Turn() atoll.Turn    { return atoll.Turn{Self: t.self, Now: t.s.now, Semantics: t.s.semantics} }
+func (t turn) Turn() atoll.Turn {
+	return atoll.Turn{Self: t.self, Now: t.s.now, Semantics: t.s.semantics}
+}
 func (t turn) State() atoll.State  { return t.state }
 func (t turn) Ranges() atoll.State { return t.ranges }
 
