@@ -59,6 +59,9 @@ type Limits struct {
 	// Parallel is how many writes of one BatchWrite are under way at once.
 	// Default 32.
 	Parallel int
+	// PartitionNames is how many names one PartitionQuery goes through before
+	// it leaves the rest to its next page. Default 100,000.
+	PartitionNames int
 	// Transactions is how many transactions may be under way. Default 10,000.
 	Transactions int
 	// TransactionReads is how many documents one transaction may read; a query
@@ -83,6 +86,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Writes, 10_000)
 	or(&l.Documents, 10_000)
 	or(&l.Parallel, 32)
+	or(&l.PartitionNames, 100_000)
 	or(&l.Transactions, 10_000)
 	or(&l.TransactionReads, 10_000)
 	or(&l.AllTransactionReads, 500_000)
