@@ -285,6 +285,8 @@ func TestFields(t *testing.T) {
 	config := func(x ...*adminpb.Index) *adminpb.Field_IndexConfig { return &adminpb.Field_IndexConfig{Indexes: x} }
 
 	want("f", inherited)
+	update(&adminpb.Field{Name: name("f"), TtlConfig: &adminpb.Field_TtlConfig{}})
+	want("f", everyWay+" ttl ACTIVE")
 	update(&adminpb.Field{Name: name("f"), IndexConfig: config()})
 	want("f", "[]")
 	update(&adminpb.Field{Name: name("f"), TtlConfig: &adminpb.Field_TtlConfig{}}, "ttl_config")
@@ -300,6 +302,10 @@ func TestFields(t *testing.T) {
 	update(&adminpb.Field{Name: name("f")})
 	want("f", inherited)
 	update(&adminpb.Field{Name: name("*"), IndexConfig: config()})
+	want("f", "[] inherited from /collectionGroups/c/fields/*")
+	update(&adminpb.Field{Name: name("f"), TtlConfig: &adminpb.Field_TtlConfig{}})
+	want("f", "[] ttl ACTIVE")
+	update(&adminpb.Field{Name: name("f")})
 	want("f", "[] inherited from /collectionGroups/c/fields/*")
 	update(&adminpb.Field{Name: name("f"), IndexConfig: config(index(adminpb.Index_COLLECTION, "f"))})
 	want("f", defaults)
