@@ -5,10 +5,12 @@ import { operators, structured, valueOf } from "./query.js";
 import { nameOf, split } from "./rest.js";
 import { typeOf, textOf } from "./values.js";
 
-// literal quotes a text for Go and JavaScript alike. What does not show, or
-// turns the order of what is shown, is written as an escape.
-export function literal(text) {
-  const json = JSON.stringify(text.toWellFormed());
+// literal quotes a text for Go, JavaScript and JSON alike. What does not show,
+// or turns the order of what is shown, is written as an escape.
+export const literal = (text) => visible(JSON.stringify(text.toWellFormed()));
+
+// visible writes what does not show in JSON as escapes.
+function visible(json) {
   return json.replace(/[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
@@ -189,7 +191,7 @@ for (const d of found.docs) console.log(d.id, d.data());
 function curl(input) {
   const { q, database, host } = input;
   const { parent, query } = place(input);
-  const body = JSON.stringify({ structuredQuery: query, ...(q.at ? { readTime: q.at } : {}) }, null, 1);
+  const body = visible(JSON.stringify({ structuredQuery: query, ...(q.at ? { readTime: q.at } : {}) }, null, 1));
   const path = [...(parent ? nameOf(database, parent) : `${database}/documents`).split("/")].map(encodeURIComponent).join("/");
   return `# With "atoll serve": its address, and the administrator's key in place of owner.
 curl -s ${quote(`http://${host}/v1/${path}:runQuery`)} \\

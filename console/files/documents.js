@@ -63,6 +63,7 @@ export class Documents {
     if (this.creating && !this.editor) this.create(state);
     if (this.editor) this.editor.changed?.(state.doc?.exists ? state.doc.updated : "");
     else this.draw(this.columns[2], [state.doc, state.below], () => this.document(state));
+    for (const dd of this.columns[2].querySelectorAll("[data-time]")) dd.textContent = ago(dd.dataset.time);
     return null;
   }
 
@@ -171,7 +172,7 @@ export class Documents {
         copier("Copy JSON", () => doc.json), within,
         el("button", { id: "delete", class: "plain", onclick: () => this.remove(doc, below) }, "Delete"))),
       el("dl", { class: "facts" },
-        fact("updated", ago(doc.updated), doc.updated), fact("created", ago(doc.created), doc.created),
+        when("updated", doc.updated), when("created", doc.created),
         fact("revision", String(doc.revision)), fact("size", bytes(doc.bytes))),
       el("div", { class: "fields" }, doc.fields.length ? this.fields(doc.fields, "") : el("p", { class: "empty" }, "No fields.")),
       collections)];
@@ -293,8 +294,12 @@ export class Documents {
   }
 }
 
-function fact(name, value, title) {
-  return el("div", { title }, el("dt", {}, name), el("dd", {}, value));
+function fact(name, value) {
+  return el("div", {}, el("dt", {}, name), el("dd", {}, value));
+}
+
+function when(name, time) {
+  return el("div", { title: time }, el("dt", {}, name), el("dd", { "data-time": time }, ago(time)));
 }
 
 function nothing() {

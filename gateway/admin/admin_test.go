@@ -31,6 +31,7 @@ import (
 	"atoll/host"
 	"atoll/program/shard"
 	"atoll/route"
+	"atoll/subnet"
 	"atoll/value"
 )
 
@@ -574,7 +575,7 @@ func TestBrowse(t *testing.T) {
 		"/v1/storage":                           `"databases":[{"name":"projects/p/databases/(default)","ranges":1,"shards":1,"state":`,
 		"/v1/indexes?" + q:                      `"version":`,
 		"/debug/":                               `href="/debug/log?subnet=1"`,
-		"/debug/subnets":                        `1 to 2`,
+		"/debug/subnets":                        fmt.Sprintf("%d to %d", subnet.MinSemantics, subnet.MaxSemantics),
 		"/debug/canisters":                      `accounts`,
 		"/debug/streams":                        `acknowledged`,
 		"/debug/log":                            `genesis×1`,

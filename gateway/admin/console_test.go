@@ -168,6 +168,7 @@ func TestConflict(t *testing.T) {
 	w.fill(map[string]string{"users/ann": `{"name": "Theirs", "age": 7}`})
 	b.shows("Somebody changed this document after you began")
 	b.shows("age: not there → 7")
+	w.keep(b, "conflict")
 	b.eval(`document.querySelector(".editor .primary").click()`) // and it is refused all the same
 	b.until(`!document.querySelector(".editor .primary").disabled`)
 	if got := w.doc("users/ann"); got != `{"age":7,"name":"Theirs"}` {
@@ -243,6 +244,7 @@ func TestCreateAndDelete(t *testing.T) {
 	b.tabTo("#delete")
 	b.press("Enter")
 	b.until(`document.querySelector("dialog[open]")`)
+	w.keep(b, "dialog")
 	b.press("Escape") // no
 	b.until(`!document.querySelector("dialog")`)
 	if w.doc("trees/oak") != before {
@@ -253,6 +255,7 @@ func TestCreateAndDelete(t *testing.T) {
 	b.tabTo("dialog .danger")
 	b.press("Enter")
 	b.shows("Deleted trees/oak")
+	w.keep(b, "toast")
 	if got := w.doc("trees/oak"); got != "" {
 		t.Errorf("still there: %s", got)
 	}
@@ -461,7 +464,7 @@ func TestCode(t *testing.T) {
 	}
 	script := write("JavaScript")
 	b.eval(fmt.Sprintf(`new (Object.getPrototypeOf(async function () {}).constructor)(%s)`, quoted(strings.ReplaceAll(strings.ReplaceAll(script, "import {", "var {"), "} from", "} ="))))
-	for _, text := range []string{code, script} {
+	for _, text := range []string{code, script, write("curl")} {
 		if strings.ContainsAny(text, "\u202e\u2066\u2028\x00") {
 			t.Errorf("what does not show is in the code: %q", text)
 		}
