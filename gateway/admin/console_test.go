@@ -422,6 +422,13 @@ func TestQueryPage(t *testing.T) {
 	b.write(before)
 	b.press("Control+Enter")
 	b.until(names + ` === "braga,porto,lisbon"`) // as it was before
+	b.tabTo("#q-explain")
+	b.press("Enter") // the plan alone
+	b.until(`document.querySelector(".plan") && !document.querySelector(".cost dl") && !document.querySelector(".result tbody")`)
+	b.open(w.in("query", "?q="+url.PathEscape(`{"from":"districts","group":true,"order":[["name","desc"]]}`)))
+	b.until(names + ` === "cities/madrid/districts/sol,cities/lisbon/districts/alfama"`)
+	b.eval(`document.querySelector(".result tbody a").click()`)
+	b.until(`document.querySelector(".doc h2")?.textContent === "sol"`)
 	for _, address := range []string{`?q={"from":7,"where":[{}],"order":"x","limit":-1}`, `?q=nonsense`, `?q={"where":{"parts":[null,{"parts":[{"parts":[{"parts":[{"parts":[{"parts":[]}]}]}]}]}]}}`} {
 		b.open(w.in("query", strings.ReplaceAll(address, `"`, "%22")))
 		b.until(`document.querySelector("#q-limit")?.value === "50"`)
