@@ -430,6 +430,10 @@ func TestQueriesDensely(t *testing.T) {
 			w := Write{Op: OpSet, Path: atoll.Path("c/" + string(rune('a'+i))), Doc: value.Encode(m.someFields(t))}
 			m.send(t, []Write{w})
 		}
+		// Some values come and go often.
+		for range rapid.IntRange(0, 20).Draw(t, "changes") {
+			m.send(t, []Write{{Op: OpSet, Path: atoll.Path("c/" + string(rune('a'+rapid.IntRange(0, 2).Draw(t, "which")))), Doc: value.Encode(m.someFields(t))}})
+		}
 		for range 2 {
 			m.send(t, []Write{{Op: OpDelete, Path: atoll.Path("c/" + string(rune('a'+rapid.IntRange(0, 13).Draw(t, "gone"))))}})
 		}

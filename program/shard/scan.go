@@ -90,20 +90,11 @@ func (s *scan) place(bound []byte) error {
 	return nil
 }
 
-// choose takes the side whose entry comes first, of two that are alike the one
-// that stood.
+// choose takes the side whose entry comes first.
 func (s *scan) choose() {
 	s.first = nil
 	for _, side := range s.sides {
-		if !side.ok {
-			continue
-		}
-		if s.first == nil {
-			s.first = side
-			continue
-		}
-		order := bytes.Compare(side.tail, s.first.tail)
-		if order == 0 && side.stood || order != 0 && order < 0 != s.back {
+		if side.ok && (s.first == nil || bytes.Compare(side.tail, s.first.tail) < 0 != s.back) {
 			s.first = side
 		}
 	}
