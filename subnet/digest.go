@@ -99,18 +99,18 @@ type changes struct {
 
 // collect turns an overlay into changes. What changed nothing is left out.
 func (c *changes) collect(o *overlay, h *hasher) {
-	n := o.tree.Len()
-	c.ops, c.sums = make([]atoll.Op, 0, n), make([]byte, 0, n*len(h.sum))
-	o.tree.Scan(func(e *entry) bool {
+	all := o.sorted()
+	c.ops, c.sums = make([]atoll.Op, 0, len(all)), make([]byte, 0, len(all)*len(h.sum))
+	for _, e := range all {
 		var old []byte
 		var had bool
 		if !keys.WriteOnce(e.key) || e.deleted || e.again {
 			if old, had, c.err = o.base.Get(e.key); c.err != nil {
-				return false
+				return
 			}
 		}
 		if !had && e.deleted || had && !e.deleted && string(old) == string(e.value) {
-			return true
+			continue
 		}
 		s := &c.slices[sliceOf(e.key)]
 		if had {
@@ -120,15 +120,14 @@ func (c *changes) collect(o *overlay, h *hasher) {
 		if e.deleted {
 			c.ops = append(c.ops, atoll.Op{Kind: atoll.OpDelete, Key: e.key})
 			c.sums = append(c.sums, h.entry(atoll.OpDelete, e.key, nil)[:]...)
-			return true
+			continue
 		}
 		c.ops = append(c.ops, atoll.Op{Kind: atoll.OpSet, Key: e.key, Value: e.value})
 		sum := h.entry(atoll.OpSet, e.key, e.value)
 		s.add(sum)
 		c.sums = append(c.sums, sum[:]...)
 		c.bytes += int64(len(e.key) + len(e.value))
-		return true
-	})
+	}
 }
 
 // nextDigest chains a block's changes behind the digest of the one before.

@@ -28,7 +28,7 @@ func (m *Machine) Execute(b *atoll.Block, chain Chain) (*Result, error) {
 	if err := m.accept(b); err != nil {
 		return nil, err
 	}
-	run := &execution{m: m, b: b, head: m.head, kernel: newOverlay(m.store)}
+	run := &execution{m: m, b: b, head: m.head, kernel: newOverlay(m.store, 16)}
 	run.head.Height, run.head.Chain, run.head.Reserved = b.Height, chain, b.Reserved
 	if b.Supports[1] != 0 {
 		run.head.Supports = b.Supports

@@ -64,8 +64,11 @@ func (ln *lane) load() error {
 	return nil
 }
 
+// perTurn is about how many keys one message changes.
+const perTurn = 16
+
 func (ln *lane) add(c *canister) *actor {
-	a := &actor{c: c, o: newOverlay(ln.x.m.store)}
+	a := &actor{c: c, o: newOverlay(ln.x.m.store, perTurn*len(ln.turns))}
 	ln.actors = append(ln.actors, a)
 	return a
 }

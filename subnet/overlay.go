@@ -2,6 +2,7 @@ package subnet
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/tidwall/btree"
 
@@ -9,24 +10,38 @@ import (
 	"atoll/keys"
 )
 
-// entry is one changed key. An entry in a tree is never changed in place:
-// iterators hold copies of the tree.
+// entry is one change of a key. It is never changed in place: undo and
+// iterators hold entries.
 type entry struct {
 	key, value []byte
 	deleted    bool
 	again      bool // was deleted in this block before it was set
 }
 
+// slot is where the newest change of a key stands.
+type slot struct {
+	key  []byte
+	now  *entry // nil if all changes were rolled back
+	next *slot  // of another key with the same prefix (keys.Split)
+}
+
 // overlay holds what one canister changed in one block, above the state before
 // the block. Changes since the last mark can be rolled back.
+//
+// A block changes thousands of keys and few messages walk over them, so changes
+// are found by their keys' prefixes, and put in order once, at the end. Only if
+// somebody walks is a tree kept from then on, too.
 type overlay struct {
-	base atoll.Reader
-	tree *btree.BTreeG[*entry]
-	undo []undo
-	used usage
-	err  error // of the base: the block cannot go on
+	base  atoll.Reader
+	slots map[string]*slot // by prefix
+	all   []*slot          // in the order of their first changes
+	tree  *btree.BTreeG[*entry]
+	undo  []undo
+	used  usage
+	err   error // of the base: the block cannot go on
 
-	spare []entry // room for the next entries
+	spare      []entry // room for the next entries and slots
+	spareSlots []slot
 	// own holds what the base says of the canister's own keys, which programs
 	// read again with each message of a block.
 	own map[string]found
@@ -41,9 +56,12 @@ type found struct {
 // maxOwn is how many of its own keys a canister has at hand in a block.
 const maxOwn = 64
 
-// undo is what stood at a key in the tree before a change; nil for nothing.
+// arena is how many entries or slots are made at once.
+const arena = 64
+
+// undo is what stood in a slot before a change; nil for nothing.
 type undo struct {
-	key []byte
+	at  *slot
 	old *entry
 }
 
@@ -53,9 +71,75 @@ type usage struct {
 	bytes         int // of keys and values written
 }
 
-func newOverlay(base atoll.Reader) *overlay {
-	less := func(a, b *entry) bool { return bytes.Compare(a.key, b.key) < 0 }
-	return &overlay{base: base, tree: btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})}
+// newOverlay returns an overlay with room for some changes.
+func newOverlay(base atoll.Reader, room int) *overlay {
+	return &overlay{base: base, slots: make(map[string]*slot, room), all: make([]*slot, 0, room)}
+}
+
+// find returns the slot of a key; nil if it was never changed.
+func (o *overlay) find(key []byte) *slot {
+	for s := o.slots[string(key[:keys.Split(key)])]; s != nil; s = s.next {
+		if bytes.Equal(s.key, key) {
+			return s
+		}
+	}
+	return nil
+}
+
+// changed returns the newest change of a key; nil if there is none.
+func (o *overlay) changed(key []byte) *entry {
+	if s := o.find(key); s != nil {
+		return s.now
+	}
+	return nil
+}
+
+// slot returns the slot of a key, a new one if need be.
+func (o *overlay) slot(key []byte) *slot {
+	prefix := key[:keys.Split(key)]
+	first := o.slots[string(prefix)]
+	for s := first; s != nil; s = s.next {
+		if bytes.Equal(s.key, key) {
+			return s
+		}
+	}
+	if len(o.spareSlots) == 0 {
+		o.spareSlots = make([]slot, arena)
+	}
+	s := &o.spareSlots[0]
+	o.spareSlots = o.spareSlots[1:]
+	s.key = key
+	if first == nil {
+		o.slots[string(prefix)] = s
+	} else {
+		s.next, first.next = first.next, s
+	}
+	o.all = append(o.all, s)
+	return s
+}
+
+// sorted returns the newest changes in the order of their keys.
+func (o *overlay) sorted() []*entry {
+	all := make([]*entry, 0, len(o.all))
+	for _, s := range o.all {
+		if s.now != nil {
+			all = append(all, s.now)
+		}
+	}
+	slices.SortFunc(all, func(a, b *entry) int { return bytes.Compare(a.key, b.key) })
+	return all
+}
+
+// ordered returns the tree of all changes, which is kept from now on.
+func (o *overlay) ordered() *btree.BTreeG[*entry] {
+	if o.tree == nil {
+		less := func(a, b *entry) bool { return bytes.Compare(a.key, b.key) < 0 }
+		o.tree = btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
+		for _, e := range o.sorted() {
+			o.tree.Load(e)
+		}
+	}
+	return o.tree
 }
 
 // mark makes all changes so far final.
@@ -65,42 +149,46 @@ func (o *overlay) mark() { o.undo, o.used = o.undo[:0], usage{} }
 // stay (0 but for a planted defect).
 func (o *overlay) rollback(keep int) {
 	for i := len(o.undo) - 1; i >= keep; i-- {
-		if u := o.undo[i]; u.old != nil {
-			o.tree.Set(u.old)
-		} else {
-			o.tree.Delete(&entry{key: u.key})
-		}
+		u := o.undo[i]
+		o.place(u.at, u.old)
 	}
 	o.undo = o.undo[:0]
 }
 
-func (o *overlay) put(e *entry) {
-	old, _ := o.tree.Set(e)
-	e.again = old != nil && (old.deleted || old.again)
-	o.undo = append(o.undo, undo{e.key, old})
+// place makes e the newest change in a slot; nil for none.
+func (o *overlay) place(s *slot, e *entry) {
+	s.now = e
+	switch {
+	case o.tree == nil:
+	case e == nil:
+		o.tree.Delete(&entry{key: s.key})
+	default:
+		o.tree.Set(e)
+	}
+}
+
+func (o *overlay) put(key, value []byte, deleted bool) {
+	s := o.slot(key)
+	if len(o.spare) == 0 {
+		o.spare = make([]entry, arena)
+	}
+	e := &o.spare[0]
+	o.spare = o.spare[1:]
+	*e = entry{key: key, value: value, deleted: deleted, again: s.now != nil && (s.now.deleted || s.now.again)}
+	o.undo = append(o.undo, undo{s, s.now})
+	o.place(s, e)
 	o.used.writes++
-	o.used.bytes += len(e.key) + len(e.value)
+	o.used.bytes += len(key) + len(value)
 }
 
 // Set, Delete, Get, Iter and SeekPrefixGE work on whole keys of the store.
-func (o *overlay) Set(key, value []byte) { o.put(o.entry(entry{key: key, value: value})) }
+func (o *overlay) Set(key, value []byte) { o.put(key, value, false) }
 
-func (o *overlay) Delete(key []byte) { o.put(o.entry(entry{key: key, deleted: true})) }
-
-// entry returns e where the tree can keep it. Entries are made by the dozen.
-func (o *overlay) entry(e entry) *entry {
-	if len(o.spare) == 0 {
-		o.spare = make([]entry, 64)
-	}
-	kept := &o.spare[0]
-	o.spare = o.spare[1:]
-	*kept = e
-	return kept
-}
+func (o *overlay) Delete(key []byte) { o.put(key, nil, true) }
 
 func (o *overlay) Get(key []byte) ([]byte, bool, error) {
 	o.used.reads++
-	if e, ok := o.tree.Get(&entry{key: key}); ok {
+	if e := o.changed(key); e != nil {
 		return e.value, !e.deleted, nil
 	}
 	if len(key) > 0 && key[0] == keys.SpacePrivate {
@@ -138,10 +226,10 @@ func (o *overlay) fail(err error) {
 
 func (o *overlay) Iter(lo, hi []byte) atoll.Iterator {
 	base := &counted{o.base.Iter(lo, hi), o}
-	if o.tree.Len() == 0 {
+	if len(o.all) == 0 {
 		return base
 	}
-	return &merged{base: base, tree: o.tree.Copy().Iter(), lo: lo, hi: hi}
+	return &merged{base: base, tree: o.ordered().Copy().Iter(), lo: lo, hi: hi}
 }
 
 // prefixSeeker is a reader that finds the first key >= key with the same
@@ -156,7 +244,7 @@ func (o *overlay) SeekPrefixGE(key []byte) (k, v []byte, ok bool, err error) {
 	prefix := key[:keys.Split(key)]
 	k, v, ok, err = SeekPrefixGE(o.base, key)
 	for ok && err == nil {
-		if _, changed := o.tree.Get(&entry{key: k}); !changed {
+		if o.changed(k) == nil {
 			break
 		}
 		k, v, ok, err = o.after(prefix, k)
@@ -165,16 +253,11 @@ func (o *overlay) SeekPrefixGE(key []byte) (k, v []byte, ok bool, err error) {
 		o.fail(err)
 		return nil, nil, false, err
 	}
-	o.tree.Ascend(&entry{key: key}, func(e *entry) bool {
-		if !bytes.HasPrefix(e.key, prefix) || ok && bytes.Compare(e.key, k) > 0 {
-			return false
+	for at := o.slots[string(prefix)]; at != nil; at = at.next {
+		if e := at.now; e != nil && !e.deleted && bytes.Compare(e.key, key) >= 0 && (!ok || bytes.Compare(e.key, k) < 0) {
+			k, v, ok = e.key, e.value, true
 		}
-		if e.deleted {
-			return true
-		}
-		k, v, ok = e.key, e.value, true
-		return false
-	})
+	}
 	return k, v, ok, nil
 }
 
