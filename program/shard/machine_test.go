@@ -210,7 +210,7 @@ func (o *oracle) repeatable() []uint64 {
 // someTime returns a time that can be read at, or 0.
 func (m *machine) someTime(t *rapid.T) atoll.Time {
 	return atoll.Time(rapid.SampledFrom([]int64{0, int64(m.now), int64(m.oracle.horizon.Versions),
-		rapid.Int64Range(int64(m.oracle.horizon.Versions), int64(m.now)).Draw(t, "past")}).Draw(t, "time"))
+		rapid.Int64Range(max(firstTime, int64(m.oracle.horizon.Versions)), int64(m.now)).Draw(t, "past")}).Draw(t, "time"))
 }
 
 // askBoth asks both subnets.
