@@ -51,7 +51,7 @@ func cutLast(s string, sep byte) (before, after string, ok bool) {
 }
 
 // parseText makes a value of a text that is not empty. It fails with Invalid.
-func parseText(db atoll.Database, t Type, text string) (value.Value, error) {
+func parseText(q *quick, t Type, text string) (value.Value, error) {
 	switch t {
 	case String:
 		return value.String(text), nil
@@ -72,24 +72,30 @@ func parseText(db atoll.Database, t Type, text string) (value.Value, error) {
 			return value.Timestamp(atoll.TimeOf(at)), nil
 		}
 	default:
+		if !mayBeJSON(text) {
+			return value.String(text), nil
+		}
+		if v, ok := q.value(text); ok {
+			return v, nil
+		}
 		if !isJSON(text) {
 			return value.String(text), nil
 		}
-		return plain.ParseValue(db, []byte(text))
+		return plain.ParseValue(q.db, []byte(text))
 	}
 	return value.Null(), atoll.Errorf(atoll.Invalid, "%.100q is no %s", text, t)
 }
 
 // isJSON reports whether a text is a JSON value with nothing around it.
-func isJSON(text string) bool {
+func isJSON(text string) bool { return mayBeJSON(text) && json.Valid([]byte(text)) }
+
+// mayBeJSON reports whether a text is one by its ends.
+func mayBeJSON(text string) bool {
 	if text == "" || strings.TrimSpace(text) != text {
 		return false
 	}
-	switch c := text[0]; {
-	case c == '"', c == '{', c == '[', c == '-', c == 't', c == 'f', c == 'n', '0' <= c && c <= '9':
-		return json.Valid([]byte(text))
-	}
-	return false
+	c := text[0]
+	return c == '"' || c == '{' || c == '[' || c == '-' || c == 't' || c == 'f' || c == 'n' || '0' <= c && c <= '9'
 }
 
 // cell returns the text of which parseText makes v again, with Auto. A carriage

@@ -136,7 +136,7 @@ func (r *run) file(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	c := cutter{run: r, file: i, rows: src, source: source{file: stem(f.Name)}}
+	c := cutter{run: r, file: i, rows: src, source: source{file: stem(f.Name), quick: &quick{db: r.im.Mapping.Database}}}
 	if t, ok := src.(*tableRows); ok {
 		c.source.names = t.names
 	}

@@ -77,14 +77,26 @@ type source struct {
 	file  string // base name without its extension
 	row   *Row
 	names []string // of CSV
+	quick *quick
 }
 
 // document makes the document of a row; ok is false if the row is to be left
 // out.
 func (m *Mapping) document(s source) (d Document, ok bool, err error) {
+	if m.Pattern == nil && s.names == nil {
+		if m.Into == "" {
+			d, ok = s.quick.exported(s.row.text)
+		} else {
+			d.Fields, ok = s.quick.document(s.row.text)
+		}
+		if ok && m.finish(s, &d) == nil {
+			return d, true, nil
+		}
+		d = Document{}
+	}
 	switch {
 	case m.Pattern != nil:
-		d.Fields, ok, err = m.match(string(s.row.text))
+		d.Fields, ok, err = m.match(s)
 		if !ok || err != nil {
 			return d, ok, err
 		}
@@ -103,7 +115,8 @@ func (m *Mapping) document(s source) (d Document, ok bool, err error) {
 }
 
 // match takes a line apart.
-func (m *Mapping) match(line string) (fields value.Value, ok bool, err error) {
+func (m *Mapping) match(s source) (fields value.Value, ok bool, err error) {
+	line := string(s.row.text)
 	if m.Ignore != nil && m.Ignore.MatchString(line) {
 		return fields, false, nil
 	}
@@ -116,7 +129,7 @@ func (m *Mapping) match(line string) (fields value.Value, ok bool, err error) {
 		if name == "" || found[2*i] < 0 {
 			continue
 		}
-		v, err := m.text(name, String, line[found[2*i]:found[2*i+1]])
+		v, err := m.text(s.quick, name, String, line[found[2*i]:found[2*i+1]])
 		if err != nil {
 			return fields, true, err
 		}
@@ -126,12 +139,12 @@ func (m *Mapping) match(line string) (fields value.Value, ok bool, err error) {
 }
 
 // text makes a value of a field's text.
-func (m *Mapping) text(field string, otherwise Type, text string) (value.Value, error) {
+func (m *Mapping) text(q *quick, field string, otherwise Type, text string) (value.Value, error) {
 	t, ok := m.Types[field]
 	if !ok {
 		t = otherwise
 	}
-	v, err := parseText(m.Database, t, text)
+	v, err := parseText(q, t, text)
 	if err != nil {
 		err = atoll.Errorf(atoll.Invalid, "the field %s: %s", value.FieldPath{field}, atoll.AsError(err).Msg)
 	}
@@ -148,7 +161,7 @@ func (m *Mapping) record(s source) (d Document, err error) {
 		case name == pathColumn:
 			return d, atoll.Errorf(atoll.Invalid, "the rows name their documents in the column %s; import them without a collection", pathColumn)
 		case text != "":
-			v, err := m.text(name, Auto, text)
+			v, err := m.text(s.quick, name, Auto, text)
 			if err != nil {
 				return d, err
 			}
@@ -188,7 +201,7 @@ func (m *Mapping) finish(s source, d *Document) error {
 			if err != nil {
 				return err
 			}
-			v, err := m.text(a.Field, String, text)
+			v, err := m.text(s.quick, a.Field, String, text)
 			if err != nil {
 				return err
 			}

@@ -18,7 +18,6 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"atoll"
-	"atoll/gateway/firestore"
 	"atoll/transfer"
 )
 
@@ -254,25 +253,39 @@ func (f *importFlags) place(marks []transfer.Mark) (*transfer.Place, error) {
 
 // sender returns a function that applies batches over BatchWrite.
 func (c *client) sender(create bool) func(context.Context, transfer.Batch) ([]error, error) {
-	return func(ctx context.Context, b transfer.Batch) ([]error, error) {
-		req := &firestorepb.BatchWriteRequest{Database: c.db.String()}
-		for i := range b.Documents {
-			d := &b.Documents[i]
-			w := &firestorepb.Write{Operation: &firestorepb.Write_Update{
-				Update: &firestorepb.Document{Name: c.name(d.Path), Fields: firestore.ToFields(d.Fields)},
-			}}
-			if create {
-				w.CurrentDocument = &firestorepb.Precondition{ConditionType: &firestorepb.Precondition_Exists{Exists: false}}
-			}
-			req.Writes = append(req.Writes, w)
-		}
-		var errs []error
-		err := transfer.Retry(ctx, retryTime, func() (err error) {
-			errs, err = c.batch(ctx, req, b.ID)
-			return err
-		})
-		return errs, err
+	return func(ctx context.Context, b transfer.Batch) (errs []error, err error) {
+		return c.apply(ctx, b, create)
 	}
+}
+
+// apply applies a batch. A node refuses a request as a whole, and does nothing,
+// if it takes one of its writes for malformed; so one that it refuses is sent
+// again in halves, each under a name that follows from the batch's, until it is
+// known which documents are to blame.
+func (c *client) apply(ctx context.Context, b transfer.Batch, create bool) (errs []error, err error) {
+	req, done := c.batchRequest(b.Documents, create)
+	err = transfer.Retry(ctx, retryTime, func() (err error) {
+		errs, err = c.batch(ctx, req, b.ID)
+		return err
+	})
+	done()
+	n := len(b.Documents)
+	switch {
+	case atoll.KindOf(err) != atoll.Invalid:
+		return errs, err
+	case n == 1:
+		return []error{err}, nil
+	}
+	errs = errs[:0]
+	for i, half := range [][]transfer.Document{b.Documents[:n/2], b.Documents[n/2:]} {
+		id := sha256.Sum256(append(b.ID[:], byte(i)))
+		part, err := c.apply(ctx, transfer.Batch{ID: atoll.RequestID(id[:]), Documents: half}, create)
+		if err != nil {
+			return nil, err
+		}
+		errs = append(errs, part...)
+	}
+	return errs, nil
 }
 
 // batch sends a batch once. The error is that of the whole, or of a write that
