@@ -175,6 +175,7 @@ func (s *Service) Server(more ...grpc.ServerOption) *grpc.Server {
 		// Requests wait for a disk, many at once; a new goroutine for each
 		// would spend a tenth of the server's time on growing its stack.
 		grpc.NumStreamWorkers(256),
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(s.stream),
 		// A client may ping every 10 s, also while it has no request under

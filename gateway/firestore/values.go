@@ -58,9 +58,9 @@ func fieldName(name string) string { return value.FieldPath{name[:min(len(name),
 
 // toDocument converts a document's fields. same tells that converting the
 // result back gives just these fields.
-func toDocument(path atoll.Path, fields map[string]*firestorepb.Value) (doc value.Value, same bool, err error) {
+func toDocument(path atoll.Path, d *firestorepb.Document) (doc value.Value, same bool, err error) {
 	c := toValue{same: true}
-	doc, bad := c.fields(fields, 0)
+	doc, bad := c.fieldsOf(d)
 	if bad != nil {
 		return doc, false, bad.invalid()
 	}

@@ -76,7 +76,7 @@ func TestEveryTypeBothWays(t *testing.T) {
 		"array": pbArray(pbInt(1), pbString("two"), pbMap(pbFields{"in": pbArray()})), "vector": pbVector(pbDouble(1), pbDouble(-2.5)), "no vector": pbVector(),
 		"map": pbMap(pbFields{"": pbInt(1), "a.b": pbInt(2), "`": pbMap(nil)}), "deep": nested(19, inMap),
 	}
-	doc, same, err := toDocument("c/x", fields)
+	doc, same, err := toDocument("c/x", &firestorepb.Document{Fields: fields})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestEveryTypeBothWays(t *testing.T) {
 
 func TestTimestampsAreCutToMicroseconds(t *testing.T) {
 	for _, c := range []struct{ s, ns, wantNs int64 }{{5, 123456999, 123456000}, {-5, 999, 0}, {-1, 999999999, 999999000}} {
-		doc, same, err := toDocument("c/x", pbFields{"t": pbTime(c.s, int32(c.ns))})
+		doc, same, err := toDocument("c/x", &firestorepb.Document{Fields: pbFields{"t": pbTime(c.s, int32(c.ns))}})
 		if err != nil || same {
 			t.Errorf("%d s %d ns: same is %v, %v", c.s, c.ns, same, err)
 		}
@@ -145,12 +145,12 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{"vector too long", pbFields{"v": fromValue(value.Vector(make([]float64, 2049)))}, "2049"},
 		{"unknown special map", pbFields{"v": pbMap(pbFields{"__type__": pbString("__other__")})}, "__type__"},
 	} {
-		_, _, err := toDocument("c/x", c.fields)
+		_, _, err := toDocument("c/x", &firestorepb.Document{Fields: c.fields})
 		if atoll.KindOf(err) != atoll.Invalid || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %.200v; want an Invalid error with %q", c.name, err, c.want)
 		}
 	}
-	if _, _, err := toDocument("c/x", pbFields{"a": nested(20, inMap)}); err != nil {
+	if _, _, err := toDocument("c/x", &firestorepb.Document{Fields: pbFields{"a": nested(20, inMap)}}); err != nil {
 		t.Errorf("20 levels: %v", err)
 	}
 }
@@ -185,7 +185,7 @@ func genFields(depth int) *rapid.Generator[pbFields] {
 func TestRandomDocumentsBothWays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		fields := genFields(4).Draw(t, "fields")
-		doc, same, err := toDocument("c/x", fields)
+		doc, same, err := toDocument("c/x", &firestorepb.Document{Fields: fields})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestRandomDocumentsBothWays(t *testing.T) {
 		if !same {
 			t.Fatalf("values were cut: %v", fields)
 		}
-		again, _, err := toDocument("c/x", got.GetMapValue().GetFields())
+		again, _, err := toDocument("c/x", &firestorepb.Document{Fields: got.GetMapValue().GetFields()})
 		if err != nil || !value.Identical(doc, again) {
 			t.Fatalf("%v became %v, %v", doc, again, err)
 		}
@@ -220,7 +220,7 @@ func FuzzToDocument(f *testing.F) {
 		if proto.Unmarshal(b, &in) != nil {
 			return
 		}
-		doc, _, err := toDocument("c/x", in.GetFields())
+		doc, _, err := toDocument("c/x", &firestorepb.Document{Fields: in.GetFields()})
 		if err != nil {
 			if atoll.KindOf(err) != atoll.Invalid {
 				t.Fatalf("%v is not Invalid", err)
@@ -231,7 +231,7 @@ func FuzzToDocument(f *testing.F) {
 		if err != nil || !value.Identical(stored, doc) {
 			t.Fatalf("%v is stored as %v, %v", doc, stored, err)
 		}
-		again, same, err := toDocument("c/x", fromFields(stored))
+		again, same, err := toDocument("c/x", &firestorepb.Document{Fields: fromFields(stored)})
 		if err != nil || !same || !value.Identical(again, doc) {
 			t.Fatalf("%v came back as %v, %v", doc, again, err)
 		}
@@ -252,7 +252,7 @@ func BenchmarkToBSON(b *testing.B) {
 	fields := tenFields()
 	b.ReportAllocs()
 	for b.Loop() {
-		doc, _, err := toDocument("posts/abcdefghij", fields)
+		doc, _, err := toDocument("posts/abcdefghij", &firestorepb.Document{Fields: fields})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -261,7 +261,7 @@ func BenchmarkToBSON(b *testing.B) {
 }
 
 func BenchmarkFromBSON(b *testing.B) {
-	doc, _, err := toDocument("posts/abcdefghij", tenFields())
+	doc, _, err := toDocument("posts/abcdefghij", &firestorepb.Document{Fields: tenFields()})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func BenchmarkUnmarshalRequest(b *testing.B) {
 // that they stand for.
 func TestRawFieldsAreFields(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		v, _, err := toDocument("c/x", genFields(4).Draw(rt, "fields"))
+		v, _, err := toDocument("c/x", &firestorepb.Document{Fields: genFields(4).Draw(rt, "fields")})
 		if err != nil {
 			rt.Fatal(err)
 		}

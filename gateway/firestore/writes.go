@@ -106,7 +106,7 @@ func toUpdate(db atoll.Database, d *firestorepb.Document, mask *firestorepb.Docu
 			return w, false, err
 		}
 	}
-	doc, same, err := toDocument(w.Path, d.GetFields())
+	doc, same, err := toDocument(w.Path, d)
 	if err != nil {
 		return w, false, err
 	}
