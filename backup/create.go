@@ -36,6 +36,8 @@ type Progress struct {
 	Subnet int          `json:"subnet"`
 	Bytes  int64        `json:"bytes,omitempty"`
 	Height atoll.Height `json:"height,omitempty"`
+	// Documents is how many have been counted.
+	Documents int64 `json:"documents,omitempty"`
 }
 
 const (
@@ -170,6 +172,11 @@ func (m *Manifest) logs(ctx context.Context, src Source, dir string, floor atoll
 			return err
 		}
 		tell(Progress{Step: "log", Subnet: s, Height: p.End.Height})
+		documents, err := documentsAt(ctx, states[s], at, func(n int64) { tell(Progress{Step: "count", Subnet: s, Documents: n}) })
+		if err != nil {
+			return err
+		}
+		p.Documents = &documents
 	}
 	return nil
 }
@@ -181,9 +188,13 @@ func (p *Part) present(r atoll.Reader) error {
 		return tooOld(err)
 	}
 	if hash := sumOf(e); hash != p.End.Record {
-		return atoll.Errorf(atoll.FailedPrecondition, "the node has another history than the backup before: it was restored, or is another one. Make a full backup")
+		return anotherHistory()
 	}
 	return nil
+}
+
+func anotherHistory() error {
+	return atoll.Errorf(atoll.FailedPrecondition, "the node has another history than the backup before: it was restored, or is another one. Make a full backup")
 }
 
 func release(states []State) {
@@ -227,7 +238,11 @@ func (m *Manifest) tryCut(ctx context.Context, src Source, at atoll.Time) (state
 		if err != nil {
 			return nil, 0, false, err
 		}
-		if head.Height < m.Subnets[s].Start.Height {
+		switch {
+		case head.Height >= m.Subnets[s].Start.Height:
+		case m.Kind == Incremental: // which begins with blocks that were visible
+			return nil, 0, false, anotherHistory()
+		default:
 			return nil, 0, false, nil // the checkpoint has blocks that are not visible yet
 		}
 		at = max(at, head.Time)

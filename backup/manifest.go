@@ -16,7 +16,8 @@ import (
 )
 
 // manifestFormat is the version of manifests and of the files that they name.
-const manifestFormat = 1
+// Those of version 1 have no Documents.
+const manifestFormat = 2
 
 // Kinds of backups.
 const (
@@ -42,6 +43,8 @@ type Part struct {
 	Start      Point    `json:"start"`                // where the log begins: the checkpoint, or the cut before
 	Log        *Object  `json:"log,omitempty"`        // nil if there is no block between Start and End
 	End        Point    `json:"end"`                  // the cut
+	// Documents are those that the source had at the cut; nil in format 1.
+	Documents *Documents `json:"documents,omitempty"`
 }
 
 // Object is one stored file.

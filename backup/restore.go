@@ -116,7 +116,8 @@ type Target struct {
 
 // Restore makes a data directory of a backup. It is there when all has been
 // checked: every file's hash, the digest at every height, all keys against the
-// hashes in the head, and the streams between subnets.
+// hashes in the head, the documents against those of the source at the time of
+// the backup, and the streams between subnets.
 func Restore(ctx context.Context, dir string, number int, to Target, tell func(Progress)) (Manifest, error) {
 	list, err := Choose(dir, number)
 	if err != nil {
@@ -226,7 +227,7 @@ func (r *restoration) run(list []Manifest) (streams ends, err error) {
 				list[i].Number, r.id, have.Height, have.Digest, list[i].Subnets[r.id].End.Height, list[i].Subnets[r.id].End.Digest)
 		}
 	}
-	return r.finish(st, m.Head())
+	return r.finish(st, m.Head(), &list[len(list)-1])
 }
 
 // files copies a checkpoint.
@@ -265,8 +266,9 @@ func (r *restoration) files(list []Object) error {
 // auditStep is how many keys are read between two looks at the context.
 const auditStep = 10_000
 
-// finish compares all keys with the head, and marks the store durable.
-func (r *restoration) finish(st *pebble.Store, h subnet.Head) (ends, error) {
+// finish compares all keys with the head, and the documents with the source's,
+// and marks the store durable.
+func (r *restoration) finish(st *pebble.Store, h subnet.Head, last *Manifest) (ends, error) {
 	snap := st.Snapshot()
 	defer snap.Close()
 	a, err := subnet.NewAudit(snap)
@@ -283,6 +285,9 @@ func (r *restoration) finish(st *pebble.Store, h subnet.Head) (ends, error) {
 		r.tell(Progress{Step: "audit", Subnet: int(r.id), Bytes: a.Bytes})
 	}
 	if err := local.Check(snap, h); err != nil {
+		return nil, err
+	}
+	if err := last.Subnets[r.id].compare(r.ctx, int(r.id), snap, last.Time, r.tell); err != nil {
 		return nil, err
 	}
 	streams, err := endsOf(snap)

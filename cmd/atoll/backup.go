@@ -91,7 +91,11 @@ func tellBackup(cmd *cobra.Command, what string, m backup.Manifest, asJSON bool)
 		return err
 	}
 	for s, p := range m.Subnets {
-		if _, err := fmt.Fprintf(out, "  subnet %d at height %d, digest %s\n", s, p.End.Height, p.End.Digest); err != nil {
+		line := fmt.Sprintf("  subnet %d at height %d, digest %s", s, p.End.Height, p.End.Digest)
+		if d := p.Documents; d != nil {
+			line += fmt.Sprintf(", %d documents, hash %s", d.Count, d.Hash)
+		}
+		if _, err := fmt.Fprintln(out, line); err != nil {
 			return err
 		}
 	}
@@ -100,12 +104,20 @@ func tellBackup(cmd *cobra.Command, what string, m backup.Manifest, asJSON bool)
 
 func verifyBackupCommand() *cobra.Command {
 	var asJSON bool
+	var data string
+	var number int
 	cmd := &cobra.Command{
 		Use:   "verify DIR",
 		Short: "Check every file of the backups in a folder",
 		Long: `verify checks the hash of every file of all backups in a folder, and that the
 records of their logs follow each other without a gap. It executes nothing: that
 the logs lead to the digests is checked by "atoll restore".
+
+With --data it also compares the documents that a data directory had at the time
+of the last backup, or of that which --number names, with those that the source
+had: their paths, contents, create and update times and revisions. No node may run
+on the directory meanwhile, and it must still keep the versions of that time
+(--retention).
 
 Exit code 4 says that something is damaged; the message says what.`,
 		Args: arguments(1, "DIR"),
@@ -119,9 +131,18 @@ Exit code 4 says that something is damaged; the message says what.`,
 					return err
 				}
 			}
-			return nil
+			if data == "" {
+				return nil
+			}
+			m, err := backup.Compare(cmd.Context(), args[0], number, dataTarget(data), newBackupNotes(cmd))
+			if err != nil {
+				return err
+			}
+			return tellBackup(cmd, "equals "+data, m, asJSON)
 		},
 	}
+	cmd.Flags().StringVar(&data, "data", "", "data `directory` to compare with")
+	cmd.Flags().IntVar(&number, "number", 0, "`number` of the backup to compare with; 0: the last")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "answer with the manifests, as lines of JSON")
 	return cmd
 }
@@ -172,5 +193,10 @@ Start a node on it with "atoll dev --data" or "atoll serve --data".`,
 }
 
 func restore(ctx context.Context, dir string, number int, data string, tell func(backup.Progress)) (backup.Manifest, error) {
-	return backup.Restore(ctx, dir, number, backup.Target{Dir: data, SubnetDir: host.SubnetDir, Programs: host.Programs()}, tell)
+	return backup.Restore(ctx, dir, number, dataTarget(data), tell)
+}
+
+// dataTarget says how a data directory is laid out.
+func dataTarget(dir string) backup.Target {
+	return backup.Target{Dir: dir, SubnetDir: host.SubnetDir, Programs: host.Programs()}
 }
