@@ -74,8 +74,11 @@ type Options struct {
 	Semantics atoll.Semantics
 	// CollectEvery is the pause between collections of old versions; 1 s.
 	CollectEvery time.Duration
-	Expiry       Expiry       // of documents with a time-to-live field
-	Log          *slog.Logger // slog.Default
+	Expiry       Expiry // of documents with a time-to-live field
+	// Migrating is told how far a state of an earlier format has come, before
+	// anything is served, and ends the start with its error. May be nil.
+	Migrating func(Migrating) error
+	Log       *slog.Logger // slog.Default
 }
 
 // Host is a running installation.
@@ -159,6 +162,10 @@ func (o Options) open(s atoll.SubnetID) (node.Disk, error) {
 		Logger: func(format string, args ...any) { o.Log.Error(fmt.Sprintf(format, args...), "subnet", s) },
 	})
 	if err != nil {
+		return node.Disk{}, err
+	}
+	if err := o.migrate(st, s); err != nil {
+		st.Close()
 		return node.Disk{}, err
 	}
 	return node.Disk{

@@ -18,6 +18,7 @@
 // # Keys
 //
 //	0x01 "head"                        Head: where the subnet stands
+//	0x01 "migration"                   how far a migration from an earlier format came
 //	0x02 position                      a log record (package log/local)
 //	0x03 0x00 id                       canister: its record
 //	0x03 0x01 id call                  a call that it made and that is open

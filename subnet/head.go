@@ -10,7 +10,8 @@ import (
 
 // HeadFormat is the version of the layout of the keys and values of a subnet's
 // store, in the package comments of subnet, keys and the programs. Format 1 had
-// no index entries: queries would miss its documents.
+// no index entries: queries would miss its documents. A state of an earlier
+// format is brought to this one by Migration.
 const HeadFormat = 2
 
 // Head is where a subnet stands after a block. It is in the same batch as the
@@ -37,6 +38,11 @@ type Head struct {
 	Burned   uint64 `cbor:"14,keyasint"`
 	Received uint64 `cbor:"15,keyasint"` // with letters from other subnets
 	Sent     uint64 `cbor:"16,keyasint"` // with letters to other subnets
+
+	// From is the format that the state had while it is on its way to Format; 0
+	// when it has come there. An earlier version of Atoll, which knows From not,
+	// refuses Format.
+	From int `cbor:"17,keyasint,omitempty"`
 }
 
 // Chain is the end of a chain of records.
@@ -114,8 +120,27 @@ func outKey(s atoll.SubnetID, n uint64) []byte {
 
 func ownPrefix(id atoll.CanisterID) []byte { return appendID([]byte{keys.SpacePrivate}, id) }
 
-// ReadHead returns the head that r holds; ok is false for an empty store.
+// ReadHead returns the head that r holds; ok is false for an empty store. It
+// fails with FailedPrecondition on a state of another format than HeadFormat, or
+// one whose migration to it has not come to its end.
 func ReadHead(r atoll.Reader) (h Head, ok bool, err error) {
+	h, ok, err = readAnyHead(r)
+	switch {
+	case err != nil || !ok:
+		return Head{}, false, err
+	case h.Format > HeadFormat:
+		return Head{}, false, laterFormat(h.Format)
+	case h.From != 0:
+		return Head{}, false, atoll.Errorf(atoll.FailedPrecondition, "the state is on its way from format %d to format %d. Start a node on it, with this version of Atoll, which goes on where it was interrupted", h.From, h.Format)
+	case h.Format < HeadFormat:
+		return Head{}, false, atoll.Errorf(atoll.FailedPrecondition, "the state has format %d, of an earlier version of Atoll, and this version reads format %d. Start a node on it, which brings it to that format", h.Format, HeadFormat)
+	}
+	return h, true, nil
+}
+
+// readAnyHead is ReadHead for a state of any format. Of a later one only the
+// format is read.
+func readAnyHead(r atoll.Reader) (h Head, ok bool, err error) {
 	raw, ok, err := r.Get(headKey)
 	if err != nil || !ok {
 		return Head{}, false, err
@@ -127,15 +152,15 @@ func ReadHead(r atoll.Reader) (h Head, ok bool, err error) {
 	if err := wire.Unmarshal(raw, &f); err != nil {
 		return Head{}, false, atoll.Errorf(atoll.DataLoss, "the head of the subnet's state is damaged: %v", err)
 	}
-	switch {
-	case f.Format == HeadFormat:
-	case f.Format < HeadFormat:
-		return Head{}, false, atoll.Errorf(atoll.FailedPrecondition, "the state has format %d, from before documents were indexed, and this version of Atoll reads format %d. Serve it with the version that wrote it, and copy the documents into a new data directory with any Firestore client", f.Format, HeadFormat)
-	default:
-		return Head{}, false, atoll.Errorf(atoll.FailedPrecondition, "the state has format %d, and this version of Atoll reads format %d; use the newer version that wrote it", f.Format, HeadFormat)
+	if f.Format > HeadFormat {
+		return Head{Format: f.Format}, true, nil
 	}
 	if err := wire.Unmarshal(raw, &h); err != nil {
 		return Head{}, false, atoll.Errorf(atoll.DataLoss, "the head of the subnet's state is damaged: %v", err)
 	}
 	return h, true, nil
+}
+
+func laterFormat(format int) error {
+	return atoll.Errorf(atoll.FailedPrecondition, "the state has format %d, and this version of Atoll reads format %d; use the newer version that wrote it", format, HeadFormat)
 }

@@ -73,6 +73,7 @@ SIGINT and SIGTERM stop the node when the requests under way have ended.`,
 			if err != nil {
 				return err
 			}
+			opt.Migrating = migrating(cmd)
 			o := f.doors()
 			for _, text := range f.indexes {
 				file, err := parseIndexFlag(text)

@@ -73,6 +73,7 @@ more, and requests under way may take --drain until they are cut off.`,
 			if err != nil {
 				return err
 			}
+			opt.Migrating = migrating(cmd)
 			return f.run(cmd.Context(), cmd.OutOrStdout(), opt)
 		},
 	}

@@ -69,7 +69,7 @@ var rooms = []room{
 	// Running: own goroutines, clock, retries.
 	{"node", ". planted wire subnet log/local", "", worldly},
 	// host puts an installation together.
-	{"host", ". wire value keys query kv/mem kv/pebble backup subnet program/* node route gateway/admin", "", worldly},
+	{"host", ". wire value keys query kv/mem kv/pebble log/local backup subnet program/* node route gateway/admin", "", worldly},
 
 	// Wiring and flags.
 	{"sim", "*", "github.com/anishathalye/porcupine", worldly},
