@@ -70,7 +70,7 @@ func TestBackupRefusesStrangers(t *testing.T) {
 		{"a bad cookie", "POST", []string{"Cookie", "atoll_" + port + "=AAAAAH____8", "Origin", w.url}, http.StatusUnauthorized},
 		{"a page of another site", "POST", []string{"Authorization", w.bearer(), "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, http.StatusForbidden},
 		{"a page of another port", "POST", []string{"Authorization", w.bearer(), "Origin", "http://127.0.0.1:1", "Sec-Fetch-Site", "same-site"}, http.StatusForbidden},
-		{"a name that was bound to this address", "POST", []string{"Authorization", w.bearer(), "Host", "evil.example:" + port}, http.StatusForbidden},
+		{"a name that was bound to this address", "POST", []string{"Authorization", w.bearer(), "Host", "evil.example:" + port}, http.StatusMisdirectedRequest},
 		{"a link", "GET", []string{"Authorization", w.bearer()}, http.StatusNotFound},
 	} {
 		res := w.do(c.method, path, c.headers...)
