@@ -37,11 +37,15 @@ func earlier(t testing.TB) *vfs.MemFS {
 	return mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(0, 0))}) // all is on the disk
 }
 
-// migrate opens a disk's store and brings it to today's format.
-func migrate(d disk) (done host.Migrating, err error) {
+// migrate opens a disk's store and brings it to today's format. opened, if not
+// nil, is called before the first batch.
+func migrate(d disk, opened func()) (done host.Migrating, err error) {
 	st, err := d.store(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return done, err
+	}
+	if opened != nil {
+		opened()
 	}
 	done, err = host.Migration{Step: small}.Run(st)
 	if e := st.Close(); err == nil {
@@ -80,7 +84,7 @@ func stateOf(t testing.TB, d disk) []byte {
 // makes.
 func TestMigrationCrashPoints(t *testing.T) {
 	undisturbed := disk{fs: earlier(t), dir: "data"}
-	if done, err := migrate(undisturbed); err != nil || done.Documents == 0 || !done.Done {
+	if done, err := migrate(undisturbed, nil); err != nil || done.Documents == 0 || !done.Done {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	want := stateOf(t, undisturbed)
@@ -91,7 +95,7 @@ func TestMigrationCrashPoints(t *testing.T) {
 		for {
 			m := newMachine(mem, rng)
 			m.left.Store(1 + rng.Int64N(120))
-			_, err := migrate(m.disk())
+			_, err := migrate(m.disk(), nil)
 			if err != nil {
 				t.Fatalf("point %d: %v", points, err)
 			}
@@ -131,7 +135,7 @@ func servable(t testing.TB, d disk) bool {
 // a migration: the error says how, and on the mended disk it goes on.
 func TestMigrationOnAFailingDisk(t *testing.T) {
 	undisturbed := disk{fs: earlier(t), dir: "data"}
-	if _, err := migrate(undisturbed); err != nil {
+	if _, err := migrate(undisturbed, nil); err != nil {
 		t.Fatal(err)
 	}
 	want := stateOf(t, undisturbed)
@@ -149,14 +153,15 @@ func TestMigrationOnAFailingDisk(t *testing.T) {
 		for range scaled(10, 200) {
 			mem := earlier(t)
 			f := &faulty{err: c.err, which: c.which}
-			f.left.Store(rng.Int64N(100))
-			if _, err := migrate(disk{fs: errorfs.Wrap(mem, f), dir: "data"}); err != nil {
+			f.left.Store(healthy)
+			fail := func() { f.left.Store(rng.Int64N(80)) }
+			if _, err := migrate(disk{fs: errorfs.Wrap(mem, f), dir: "data"}, fail); err != nil {
 				failed++
 				if e := atoll.AsError(err); !strings.Contains(e.Msg+e.Detail, c.words) {
 					t.Errorf("of a disk that fails with %v it is said: %v", c.err, err)
 				}
 			}
-			if _, err := migrate(disk{fs: mem, dir: "data"}); err != nil {
+			if _, err := migrate(disk{fs: mem, dir: "data"}, nil); err != nil {
 				t.Fatalf("on the mended disk: %v", err)
 			}
 			if got := stateOf(t, disk{fs: mem, dir: "data"}); !bytes.Equal(got, want) {
