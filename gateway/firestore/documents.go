@@ -35,6 +35,12 @@ func (r *reading) document(d *shard.Document) (*firestorepb.Document, error) {
 	if d.Doc == nil {
 		return out, nil
 	}
+	if !r.masked {
+		if fields, ok := fromStored(d.Doc); ok {
+			out.ProtoReflect().SetUnknown(fields)
+			return out, nil
+		}
+	}
 	doc, err := value.DecodeDocument(d.Doc)
 	if err != nil {
 		return nil, &atoll.Error{Kind: atoll.DataLoss, Msg: "the document " + out.Name + " cannot be read", Detail: err.Error()}
