@@ -11,6 +11,10 @@ import (
 	"atoll/host"
 )
 
+// startExtension asks the service manager for a minute more until the node is
+// ready, so that it does not take a long migration for a start that hangs.
+const startExtension = "EXTEND_TIMEOUT_USEC=60000000"
+
 // migrating tells, while a node starts on data of an earlier format, how far it
 // has come: in one line that changes on a terminal, and with a line once in a
 // while elsewhere. A signal ends the start; the next one goes on from there.
@@ -22,6 +26,9 @@ func migrating(cmd *cobra.Command) func(host.Migrating) error {
 	}
 	noted := time.Now()
 	return func(m host.Migrating) error {
+		// Where the manager cannot be told, it will not wait either, and starts
+		// the node again, which goes on.
+		_ = notifyManager(startExtension)
 		if time.Since(noted) >= every || m.Done && end == "\r" {
 			noted = time.Now()
 			fmt.Fprintf(notes, "atoll: bringing subnet %d from format %d to %d: %d documents done%s", m.Subnet, m.From, m.To, m.Documents, end)

@@ -22,17 +22,17 @@ func (m *memory) withoutIndex() *memory {
 	return bare
 }
 
-// migrateAll has the owner of each range make its entries, in steps of drawn
-// limits, each on what the one before has left. It returns how many documents
+// migrateAll has the owner of each range make its entries, in steps of a drawn
+// limit, each on what the one before has left. It returns how many documents
 // were done.
 func (m *machine) migrateAll(t *rapid.T, ranges *memory) (documents int) {
+	limit := rapid.SampledFrom([]int{1, 300, 1000, 1 << 20}).Draw(t, "limit")
 	for _, d := range m.ranges {
 		var cursor []byte
 		for steps := 0; ; steps++ {
-			limit := rapid.SampledFrom([]int{1, 300, 1000, 1 << 20}).Draw(t, "limit")
 			next, n, err := m.program.Migrate(m.state(d.Shard), ranges, 1, cursor, limit)
 			ranges.checkGiven()
-			if err != nil || steps > 10_000 {
+			if err != nil || steps > 1000 {
 				t.Fatalf("step %d of shard %s: %v", steps, d.Shard, err)
 			}
 			if documents += n; next == nil {
