@@ -104,8 +104,8 @@ func stored(m backup.Manifest) (n int64) {
 		for _, o := range p.Checkpoint {
 			n += o.Size
 		}
-		if p.Log != nil {
-			n += p.Log.Size
+		for _, o := range p.Logs {
+			n += o.Size
 		}
 	}
 	return n

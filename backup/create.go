@@ -22,6 +22,10 @@ type Source interface {
 	// State returns a durable state that has everything acknowledged before the
 	// call. No block comes at or below at after it; 0 closes nothing.
 	State(ctx context.Context, s atoll.SubnetID, at atoll.Time) (State, error)
+	// Staging is a directory that need not be there, on the disk of the
+	// stores, whose files a checkpoint there shares. One backup uses it at a
+	// time, and removes what another has left.
+	Staging() string
 }
 
 // State is one durable state of a subnet.
@@ -47,10 +51,16 @@ const (
 	cutPause = 20 * time.Millisecond
 )
 
-// Create adds a backup to a folder, which is made if it is not there: a full one
-// if asked for or if it is the first, otherwise what came since the last.
-func Create(ctx context.Context, src Source, dir string, full bool, tell func(Progress)) (Manifest, error) {
-	before, err := List(dir)
+// Create adds a backup to those at a location, a folder, which is made if it is
+// not there, or a bucket (see IsBucket): a full one if asked for or if it is the
+// first, otherwise what came since the last. What a backup that failed has stored
+// already is not stored again.
+func Create(ctx context.Context, src Source, location string, full bool, tell func(Progress)) (Manifest, error) {
+	v, err := openVault(location)
+	if err != nil {
+		return Manifest{}, err
+	}
+	before, err := list(ctx, v)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -70,24 +80,21 @@ func Create(ctx context.Context, src Source, dir string, full bool, tell func(Pr
 		}
 	} else {
 		floor = 0
-		if err := m.checkpoints(ctx, src, dir, tell); err != nil {
+		if err := m.checkpoints(ctx, src, v, tell); err != nil {
 			return m, err
 		}
 	}
-	if err := m.logs(ctx, src, dir, floor, tell); err != nil {
+	if err := m.logs(ctx, src, v, floor, tell); err != nil {
 		return m, err
 	}
-	return m, m.write(dir)
+	return m, m.write(ctx, v)
 }
 
 // checkpoints stores a checkpoint of each subnet.
-func (m *Manifest) checkpoints(ctx context.Context, src Source, dir string, tell func(Progress)) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return unwritable(err)
-	}
-	stage, err := os.MkdirTemp(dir, "stage-*")
+func (m *Manifest) checkpoints(ctx context.Context, src Source, v vault, tell func(Progress)) error {
+	stage, err := v.staging(src.Staging())
 	if err != nil {
-		return unwritable(err)
+		return err
 	}
 	defer os.RemoveAll(stage)
 	for s := range m.Subnets {
@@ -99,7 +106,7 @@ func (m *Manifest) checkpoints(ctx context.Context, src Source, dir string, tell
 		if err := src.Checkpoint(atoll.SubnetID(s), at); err != nil {
 			return err
 		}
-		if err := m.Subnets[s].store(ctx, dir, at, func(n int64) { tell(Progress{Step: "copy", Subnet: s, Bytes: n}) }); err != nil {
+		if err := m.Subnets[s].store(ctx, v, at, func(n int64) { tell(Progress{Step: "copy", Subnet: s, Bytes: n}) }); err != nil {
 			return err
 		}
 		head, err := headOf(at)
@@ -117,7 +124,7 @@ func interrupted(ctx context.Context) error {
 }
 
 // store copies the files of a checkpoint.
-func (p *Part) store(ctx context.Context, dir, from string, tell func(int64)) error {
+func (p *Part) store(ctx context.Context, v vault, from string, tell func(int64)) error {
 	files, err := os.ReadDir(from)
 	if err != nil {
 		return atoll.Errorf(atoll.Unavailable, "cannot read the checkpoint: %v", err)
@@ -130,7 +137,7 @@ func (p *Part) store(ctx context.Context, dir, from string, tell func(int64)) er
 		if !f.Type().IsRegular() {
 			return atoll.Errorf(atoll.Internal, "the checkpoint has %s, which is no file", f.Name())
 		}
-		o, err := store(dir, filepath.Join(from, f.Name()))
+		o, err := storeFile(ctx, v, filepath.Join(from, f.Name()))
 		if err != nil {
 			return err
 		}
@@ -154,7 +161,7 @@ func headOf(dir string) (subnet.Head, error) {
 }
 
 // logs stores the log of each subnet up to a cut at or above floor.
-func (m *Manifest) logs(ctx context.Context, src Source, dir string, floor atoll.Time, tell func(Progress)) error {
+func (m *Manifest) logs(ctx context.Context, src Source, v vault, floor atoll.Time, tell func(Progress)) error {
 	states, at, err := m.cut(ctx, src, floor)
 	if err != nil {
 		return err
@@ -163,7 +170,7 @@ func (m *Manifest) logs(ctx context.Context, src Source, dir string, floor atoll
 	m.Time, m.UTC = at, at.String()
 	for s := range m.Subnets {
 		p := &m.Subnets[s]
-		if p.Log, p.End, err = writeSegment(dir, states[s], p.Start, at); err != nil {
+		if p.Logs, p.End, err = writeSegments(ctx, v, states[s], p.Start, at); err != nil {
 			return err
 		}
 		// An acknowledged block that the log does not have was replaced by

@@ -103,8 +103,8 @@ func (p *Part) compare(ctx context.Context, s int, r atoll.Reader, at atoll.Time
 // their paths, contents, times and revisions. It fails with DataLoss if it had
 // not, and with FailedPrecondition if it has not come to that time. One
 // that has forgotten the versions of that time cannot be compared.
-func Compare(ctx context.Context, dir string, number int, with Target, tell func(Progress)) (Manifest, error) {
-	list, err := Choose(dir, number)
+func Compare(ctx context.Context, location string, number int, with Target, tell func(Progress)) (Manifest, error) {
+	list, err := Choose(ctx, location, number)
 	if err != nil {
 		return Manifest{}, err
 	}

@@ -1,18 +1,36 @@
-// Package backup copies a running installation to a folder, and makes a new one
-// of it elsewhere.
+// Package backup copies a running installation to a folder or a bucket, and makes
+// a new one of it elsewhere.
 //
 // # What a backup is
 //
 // A full backup holds, of each subnet, a checkpoint of its store and the log
 // behind it up to the cut; an incremental one holds the log between the cut of
 // the backup before it and its own. A restore copies the checkpoint and executes
-// the log, and compares the digest at every height. The folder holds
+// the log, and compares the digest at every height. Both hash the documents at
+// the backup's time (Documents), one on the source and one on what is restored:
+// the two must be equal. The folder, or the bucket below a prefix, holds
 //
 //	backup-000001.json    a Manifest, with a hash over itself
 //	objects/ab/abcd...    a file, named by its SHA-256
 //
 // Objects are written before the manifest that names them. What an interrupted
-// backup left is named by no manifest, and is in nobody's way.
+// backup left is named by no manifest, and is in nobody's way; a backup that is
+// repeated does not store it again.
+//
+// A chain is a full backup and the incremental ones behind it. Each names the one
+// before by its hash, so that none can be left out or exchanged. None can be
+// removed by itself either: to be rid of old backups, begin a new folder or prefix
+// once in a while, and remove the old one as a whole when the new one has been
+// verified.
+//
+// # Buckets
+//
+// A bucket is written by the protocol of Amazon S3. Every request that stores
+// something carries a hash, which the server compares; files over 16 MiB are sent
+// in parts, one at a time, and are there when all parts are. Logs are held in
+// memory, 32 MiB and a block at most; a checkpoint lies beside the stores, whose
+// files it shares, so that no temporary file grows with what is backed up. Parts
+// of files that a killed backup left are best removed by a rule of the bucket.
 //
 // # The cut
 //

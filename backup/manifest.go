@@ -1,22 +1,21 @@
 package backup
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
+	"io"
+	"strings"
 
 	"atoll"
 	"atoll/subnet"
 )
 
 // manifestFormat is the version of manifests and of the files that they name.
-// Those of version 1 have no Documents.
+// Those of version 1 have no Documents, and their logs are in one piece.
 const manifestFormat = 2
 
 // Kinds of backups.
@@ -41,7 +40,8 @@ type Manifest struct {
 type Part struct {
 	Checkpoint []Object `json:"checkpoint,omitempty"` // of a full backup
 	Start      Point    `json:"start"`                // where the log begins: the checkpoint, or the cut before
-	Log        *Object  `json:"log,omitempty"`        // nil if there is no block between Start and End
+	Log        *Object  `json:"log,omitempty"`        // of format 1: all blocks between Start and End
+	Logs       []Object `json:"logs,omitempty"`       // the same, in pieces; none if there is no block
 	End        Point    `json:"end"`                  // the cut
 	// Documents are those that the source had at the cut; nil in format 1.
 	Documents *Documents `json:"documents,omitempty"`
@@ -89,35 +89,44 @@ func (m *Manifest) sum() (string, error) {
 	return hex.EncodeToString(h[:]), nil
 }
 
-func manifestName(dir string, n int) string {
-	return filepath.Join(dir, fmt.Sprintf("backup-%06d.json", n))
+func manifestName(n int) string { return fmt.Sprintf("backup-%06d.json", n) }
+
+func isManifest(name string) bool {
+	return strings.HasPrefix(name, "backup-") && strings.HasSuffix(name, ".json")
 }
 
-// List returns the manifests in a folder, in order, each checked to be whole.
+// List returns the manifests at a location, in order, each checked to be whole.
 // It fails with DataLoss if one is damaged or missing in between; a folder that
 // is not there has none.
-func List(dir string) ([]Manifest, error) {
-	names, err := filepath.Glob(filepath.Join(escape(dir), "backup-*.json"))
+func List(ctx context.Context, location string) ([]Manifest, error) {
+	v, err := openVault(location)
 	if err != nil {
-		return nil, atoll.Errorf(atoll.Invalid, "%q is no name of a folder", dir)
+		return nil, err
 	}
-	slices.Sort(names)
+	return list(ctx, v)
+}
+
+func list(ctx context.Context, v vault) ([]Manifest, error) {
+	names, err := v.manifests(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var all []Manifest
 	for i, name := range names {
-		if name != manifestName(dir, i+1) {
-			return nil, atoll.Errorf(atoll.DataLoss, "backup %d is missing in %s: the next file is %s", i+1, dir, filepath.Base(name))
+		if name != manifestName(i+1) {
+			return nil, atoll.Errorf(atoll.DataLoss, "backup %d is missing in %s: the next file is %s", i+1, v, name)
 		}
-		m, err := readManifest(name)
+		m, err := readManifest(ctx, v, name)
 		if err != nil {
 			return nil, err
 		}
 		switch {
 		case m.Number != i+1 || len(m.Subnets) == 0:
-			err = damaged("%s is another backup's manifest", name)
+			err = damaged("%s in %s is another backup's manifest", name, v)
 		case m.Kind == Incremental:
 			err = m.follows(all)
 		case m.Kind != Full:
-			err = damaged("%s is of kind %q", name, m.Kind)
+			err = damaged("%s in %s is of kind %q", name, v, m.Kind)
 		}
 		if err != nil {
 			return nil, err
@@ -129,34 +138,37 @@ func List(dir string) ([]Manifest, error) {
 
 func damaged(format string, args ...any) error { return atoll.Errorf(atoll.DataLoss, format, args...) }
 
-// escape keeps a folder's name from being a pattern.
-func escape(dir string) string {
-	var out []rune
-	for _, c := range dir {
-		if c == '*' || c == '?' || c == '[' || c == '\\' && filepath.Separator == '/' {
-			out = append(out, '\\')
-		}
-		out = append(out, c)
-	}
-	return string(out)
-}
+// maxManifest is the longest that a manifest may be, in bytes.
+const maxManifest = 256 << 20
 
-func readManifest(name string) (m Manifest, err error) {
-	b, err := os.ReadFile(name)
+func readManifest(ctx context.Context, v vault, name string) (m Manifest, err error) {
+	f, err := v.open(ctx, name)
 	if err != nil {
-		return m, atoll.Errorf(atoll.Unavailable, "cannot read the backup: %v", err)
+		return m, unreadableManifest(v, name, err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxManifest))
+	if err != nil {
+		return m, unreadableManifest(v, name, err)
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
-		return m, damaged("%s is damaged: %v", name, err)
+		return m, damaged("%s in %s is damaged: %v", name, v, err)
 	}
 	if m.Format > manifestFormat {
-		return m, atoll.Errorf(atoll.FailedPrecondition, "%s has format %d; this version of Atoll reads format %d", name, m.Format, manifestFormat)
+		return m, atoll.Errorf(atoll.FailedPrecondition, "%s in %s has format %d; this version of Atoll reads format %d", name, v, m.Format, manifestFormat)
 	}
 	sum, err := m.sum()
 	if err == nil && sum != m.Sum {
-		err = damaged("%s is damaged: its hash is %s, and it says %s", name, sum, m.Sum)
+		err = damaged("%s in %s is damaged: its hash is %s, and it says %s", name, v, sum, m.Sum)
 	}
 	return m, err
+}
+
+func unreadableManifest(v vault, name string, err error) error {
+	if e := (*atoll.Error)(nil); errors.As(err, &e) {
+		return err
+	}
+	return atoll.Errorf(atoll.Unavailable, "cannot read %s in %s: %v", name, v, err)
 }
 
 // follows makes sure that an incremental backup goes on where the one before it
@@ -178,7 +190,7 @@ func (m *Manifest) follows(before []Manifest) error {
 }
 
 // write seals a manifest and makes the backup count.
-func (m *Manifest) write(dir string) (err error) {
+func (m *Manifest) write(ctx context.Context, v vault) (err error) {
 	if m.Sum, err = m.sum(); err != nil {
 		return err
 	}
@@ -186,19 +198,5 @@ func (m *Manifest) write(dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	name := manifestName(dir, m.Number)
-	temp := name + ".tmp"
-	if err := writeFile(temp, append(b, '\n')); err != nil {
-		return err
-	}
-	// A link fails if somebody else has made a backup of that number.
-	err = os.Link(temp, name)
-	os.Remove(temp)
-	if errors.Is(err, fs.ErrExist) {
-		return atoll.Errorf(atoll.Aborted, "another backup was made in %s at the same time", dir)
-	}
-	if err != nil {
-		return unwritable(err)
-	}
-	return syncDir(dir)
+	return v.publish(ctx, manifestName(m.Number), append(b, '\n'))
 }

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -20,8 +21,16 @@ func sumOf(e local.Entry) string { return wire.Sum(e.Record).String() }
 // Choose returns the backups of which a restore of one is made: the last full
 // one at or before it, and the incremental ones up to it. 0 is the last. It
 // fails with NotFound.
-func Choose(dir string, number int) ([]Manifest, error) {
-	all, err := List(dir)
+func Choose(ctx context.Context, location string, number int) ([]Manifest, error) {
+	v, err := openVault(location)
+	if err != nil {
+		return nil, err
+	}
+	return choose(ctx, v, number)
+}
+
+func choose(ctx context.Context, v vault, number int) ([]Manifest, error) {
+	all, err := list(ctx, v)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +38,7 @@ func Choose(dir string, number int) ([]Manifest, error) {
 		number = len(all)
 	}
 	if number < 1 || number > len(all) {
-		return nil, atoll.Errorf(atoll.NotFound, "%s has %d backups, and no backup %d", dir, len(all), number)
+		return nil, atoll.Errorf(atoll.NotFound, "%s has %d backups, and no backup %d", v, len(all), number)
 	}
 	first := number - 1
 	for all[first].Kind != Full { // List has seen that the first one is full
@@ -38,15 +47,19 @@ func Choose(dir string, number int) ([]Manifest, error) {
 	return all[first:number], nil
 }
 
-// Verify checks every file of all backups in a folder: its hash, and that the
+// Verify checks every file of all backups at a location: its hash, and that the
 // records of each log follow each other from the checkpoint to the last cut.
-func Verify(ctx context.Context, dir string, tell func(Progress)) ([]Manifest, error) {
-	all, err := List(dir)
+func Verify(ctx context.Context, location string, tell func(Progress)) ([]Manifest, error) {
+	v, err := openVault(location)
+	if err != nil {
+		return nil, err
+	}
+	all, err := list(ctx, v)
 	if err != nil {
 		return nil, err
 	}
 	if len(all) == 0 {
-		return nil, atoll.Errorf(atoll.NotFound, "%s holds no backup", dir)
+		return nil, atoll.Errorf(atoll.NotFound, "%s holds no backup", v)
 	}
 	var total int64
 	for i := range all {
@@ -56,13 +69,13 @@ func Verify(ctx context.Context, dir string, tell func(Progress)) ([]Manifest, e
 				if ctx.Err() != nil {
 					return nil, interrupted(ctx)
 				}
-				if err := check(dir, o); err != nil {
+				if err := check(ctx, v, o); err != nil {
 					return nil, err
 				}
 				total += o.Size
 				tell(Progress{Step: "check", Subnet: s, Bytes: total})
 			}
-			if err := p.checkLog(dir); err != nil {
+			if err := p.checkLog(ctx, v); err != nil {
 				return nil, err
 			}
 		}
@@ -71,9 +84,9 @@ func Verify(ctx context.Context, dir string, tell func(Progress)) ([]Manifest, e
 }
 
 // checkLog makes sure that a part's log leads from its start to its end.
-func (p *Part) checkLog(dir string) error {
+func (p *Part) checkLog(ctx context.Context, v vault) error {
 	at := p.Start
-	err := p.entries(dir, func(e local.Entry) error {
+	err := p.entries(ctx, v, func(e local.Entry) error {
 		chain, err := at.chain()
 		if err != nil {
 			return err
@@ -91,20 +104,18 @@ func (p *Part) checkLog(dir string) error {
 	return err
 }
 
-// entries shows a part's log, when its hash has been checked.
-func (p *Part) entries(dir string, show func(local.Entry) error) error {
-	if p.Log == nil {
-		return nil
+// entries shows a part's log, each piece when its hash has been checked.
+func (p *Part) entries(ctx context.Context, v vault, show func(local.Entry) error) error {
+	pieces := p.Logs
+	if p.Log != nil {
+		pieces = append([]Object{*p.Log}, pieces...)
 	}
-	if err := check(dir, *p.Log); err != nil {
-		return err
+	for _, o := range pieces {
+		if err := readObject(ctx, v, o, func(r io.Reader) error { return readSegment(r, show) }); err != nil {
+			return err
+		}
 	}
-	f, err := openObject(dir, *p.Log)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return readSegment(f, show)
+	return nil
 }
 
 // Target is what a restore makes.
@@ -118,8 +129,12 @@ type Target struct {
 // checked: every file's hash, the digest at every height, all keys against the
 // hashes in the head, the documents against those of the source at the time of
 // the backup, and the streams between subnets.
-func Restore(ctx context.Context, dir string, number int, to Target, tell func(Progress)) (Manifest, error) {
-	list, err := Choose(dir, number)
+func Restore(ctx context.Context, location string, number int, to Target, tell func(Progress)) (Manifest, error) {
+	v, err := openVault(location)
+	if err != nil {
+		return Manifest{}, err
+	}
+	list, err := choose(ctx, v, number)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -139,7 +154,7 @@ func Restore(ctx context.Context, dir string, number int, to Target, tell func(P
 	streams := make([]ends, len(last.Subnets))
 	for s := range last.Subnets {
 		id := atoll.SubnetID(s)
-		r := restoration{ctx: ctx, dir: dir, id: id, at: to.SubnetDir(temp, id), programs: to.Programs, tell: tell}
+		r := restoration{ctx: ctx, from: v, id: id, at: to.SubnetDir(temp, id), programs: to.Programs, tell: tell}
 		if streams[s], err = r.run(list); err != nil {
 			return last, err
 		}
@@ -180,7 +195,8 @@ func vacant(dir string) error {
 // restoration restores one subnet.
 type restoration struct {
 	ctx      context.Context
-	dir, at  string
+	from     vault
+	at       string
 	id       atoll.SubnetID
 	programs map[string]subnet.Entry
 	tell     func(Progress)
@@ -210,7 +226,7 @@ func (r *restoration) run(list []Manifest) (streams ends, err error) {
 	p := replayer{machine: m, store: &lastCommit{Store: st}, position: m.Head().Chain.Position, chunk: new(atoll.Batch)}
 	p.progress = func(h atoll.Height) { r.tell(Progress{Step: "execute", Subnet: int(r.id), Height: h}) }
 	for i := range list {
-		err := list[i].Subnets[r.id].entries(r.dir, func(e local.Entry) error {
+		err := list[i].Subnets[r.id].entries(r.ctx, r.from, func(e local.Entry) error {
 			if r.ctx.Err() != nil {
 				return interrupted(r.ctx)
 			}
@@ -247,7 +263,7 @@ func (r *restoration) files(list []Object) error {
 		if err != nil {
 			return unwritableData(err)
 		}
-		err = copyObject(r.dir, o, f)
+		err = copyObject(r.ctx, r.from, o, f)
 		if e := f.Sync(); err == nil && e != nil {
 			err = unwritableData(e)
 		}

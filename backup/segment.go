@@ -3,6 +3,7 @@ package backup
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -22,21 +23,29 @@ const segmentMagic = "atoll log 1\n"
 // the largest block.
 const maxEntry = 1 << 30
 
-// writeSegment stores the entries of r behind from whose blocks have a time at
-// or before cut. The object is nil if there is none.
-func writeSegment(dir string, r atoll.Reader, from Point, cut atoll.Time) (o *Object, end Point, err error) {
+// pieceBytes is the size at which a stored log is cut, in bytes. A piece is held
+// in memory while it is written; it may be longer by one entry.
+const pieceBytes = 32 << 20
+
+// writeSegments stores the entries of r behind from whose blocks have a time at
+// or before cut, in pieces, which follow from the entries alone: a backup that is
+// repeated finds those that it has stored.
+func writeSegments(ctx context.Context, v vault, r atoll.Reader, from Point, cut atoll.Time) (list []Object, end Point, err error) {
 	chain, err := from.chain()
 	if err != nil {
 		return nil, from, err
 	}
 	end = from
-	var out *newObject
-	defer func() {
-		if out != nil {
-			out.abandon()
+	var piece bytes.Buffer
+	flush := func() error {
+		if piece.Len() == 0 {
+			return nil
 		}
-	}()
-	var buf *bufio.Writer
+		o, err := store(ctx, v, bytes.NewReader(piece.Bytes()))
+		list = append(list, o)
+		piece.Reset()
+		return err
+	}
 	for e, err := range local.Tail(r, chain.Position+1) {
 		if err != nil {
 			return nil, end, tooOld(err)
@@ -51,27 +60,22 @@ func writeSegment(dir string, r atoll.Reader, from Point, cut atoll.Time) (o *Ob
 		if block.Time > cut {
 			break
 		}
-		if out == nil {
-			if out, err = createObject(dir); err != nil {
-				return nil, end, err
-			}
-			buf = bufio.NewWriterSize(out, 1<<20)
-			buf.WriteString(segmentMagic) // errors stay until Flush
+		if piece.Len() == 0 {
+			piece.WriteString(segmentMagic)
 		}
 		raw := wire.Marshal(e)
-		buf.Write(binary.BigEndian.AppendUint32(nil, uint32(len(raw))))
-		buf.Write(raw)
+		piece.Write(binary.BigEndian.AppendUint32(nil, uint32(len(raw))))
+		piece.Write(raw)
 		chain = next
 		end = Point{Epoch: chain.Epoch, Position: chain.Position, Record: chain.Hash.String(), Height: e.Height, Digest: e.Digest.String()}
+		if piece.Len() >= pieceBytes {
+			if err := flush(); err != nil {
+				return nil, end, err
+			}
+		}
 	}
-	if out == nil {
-		return nil, end, nil
-	}
-	if err := buf.Flush(); err != nil {
-		return nil, end, err
-	}
-	stored, err := out.end()
-	return &stored, end, err
+	err = flush()
+	return list, end, err
 }
 
 // tooOld says what to do about a log that no longer reaches back to a backup.

@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 
 	"atoll"
 	"atoll/backup"
@@ -9,14 +11,22 @@ import (
 	"atoll/wire"
 )
 
-// Backup adds a backup of the running installation to a folder; see
-// backup.Create.
-func (h *Host) Backup(ctx context.Context, dir string, full bool, tell func(backup.Progress)) (backup.Manifest, error) {
-	return backup.Create(ctx, backupSource{h}, dir, full, tell)
+// Backup adds a backup of the running installation to those in a folder or a
+// bucket; see backup.Create. One is made at a time.
+func (h *Host) Backup(ctx context.Context, location string, full bool, tell func(backup.Progress)) (backup.Manifest, error) {
+	return backup.Create(ctx, backupSource{h}, location, full, tell)
 }
 
 // backupSource is the installation as package backup sees it.
 type backupSource struct{ *Host }
+
+// Staging implements backup.Source.
+func (s backupSource) Staging() string {
+	if s.opt.Dir == "" {
+		return filepath.Join(os.TempDir(), "atoll-backup-stage")
+	}
+	return filepath.Join(s.opt.Dir, "backup-stage")
+}
 
 // State implements backup.Source. A query at a time closes that time, whatever
 // is asked: here it is the status of a canister that does not exist.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,24 +21,35 @@ func backupCommand() *cobra.Command {
 	var t target
 	var o operator
 	var full, asJSON bool
+	var l location
 	cmd := &cobra.Command{
-		Use:   "backup DIR",
-		Short: "Back up a running node to a folder",
+		Use:   "backup DIR|s3://BUCKET/PREFIX",
+		Short: "Back up a running node to a folder or to S3",
 		Long: `backup has a node on this machine write a backup of everything it holds, as of one
 time, while it goes on serving. The first backup in a folder is full; the next
 ones hold what came since the one before, unless --full asks for all. The node
 keeps its last 65,000 blocks at least, so an incremental backup wants to be made
 before as many have come; if it is too late, it says so.
 
+A backup that was interrupted is repeated with the same command; what it stored
+already is not stored again.
+
 "atoll restore" makes a data directory of a backup. The token for programs and
-the administrator's key are not in it.`,
+the administrator's key are not in it.
+
+` + locationHelp,
 		Example: `  atoll backup /var/backups/atoll
+  atoll backup s3://backups/atoll --endpoint https://s3.example.com
   atoll backup verify /var/backups/atoll
   atoll restore /var/backups/atoll --data ./restored`,
 		Args: arguments(1, "DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.addr = t.addr
-			m, err := o.backup(cmd, args[0], full)
+			at, err := l.of(args[0])
+			if err != nil {
+				return err
+			}
+			m, err := o.backup(cmd, at, full)
 			if err != nil {
 				return err
 			}
@@ -46,17 +58,58 @@ the administrator's key are not in it.`,
 	}
 	t.addrFlag(cmd)
 	o.dataFlag(cmd)
+	l.flags(cmd)
 	cmd.Flags().BoolVar(&full, "full", false, "write everything, also if there is a backup before")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "answer with the backup's manifest, as JSON")
 	cmd.AddCommand(verifyBackupCommand())
 	return cmd
 }
 
+// location is how flags say where backups are.
+type location struct{ endpoint, region string }
+
+const locationHelp = `Backups in a bucket are read and written by the protocol of Amazon S3, at the
+--endpoint, or $AWS_ENDPOINT_URL, or Amazon's own. The credentials are those in
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN: in the
+environment of the node, which writes the backups, and in that of the commands
+that verify and restore them.`
+
+func (l *location) flags(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&l.endpoint, "endpoint", "", "`URL` of the server that has the bucket")
+	fl.StringVar(&l.region, "region", "", "`region` of the bucket; us-east-1 if neither this nor $AWS_REGION says another")
+}
+
+// of returns the location that an argument and the flags name: a bucket, or a
+// folder by its absolute name.
+func (l *location) of(arg string) (string, error) {
+	if !backup.IsBucket(arg) {
+		if l.endpoint != "" || l.region != "" {
+			return "", usageError{"--endpoint and --region belong to a bucket, s3://BUCKET/PREFIX"}
+		}
+		dir, err := filepath.Abs(arg)
+		if err != nil {
+			return "", atoll.Errorf(atoll.Invalid, "%q is no name of a folder", arg)
+		}
+		return dir, nil
+	}
+	q := url.Values{}
+	for name, value := range map[string]string{"endpoint": l.endpoint, "region": l.region} { // order does not matter
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if len(q) == 0 {
+		return arg, nil
+	}
+	if strings.Contains(arg, "?") {
+		return "", usageError{"the location says what --endpoint and --region say; leave one of them out"}
+	}
+	return arg + "?" + q.Encode(), nil
+}
+
 // backup has the node make a backup, and shows how far it has come.
 func (o *operator) backup(cmd *cobra.Command, dir string, full bool) (m backup.Manifest, err error) {
-	if dir, err = filepath.Abs(dir); err != nil {
-		return m, atoll.Errorf(atoll.Invalid, "%q is no name of a folder", dir)
-	}
 	res, err := o.open(cmd.Context(), http.MethodPost, "/v1/backup", url.Values{"dir": {dir}, "full": {fmt.Sprint(full)}})
 	if err != nil {
 		return m, err
@@ -106,9 +159,10 @@ func verifyBackupCommand() *cobra.Command {
 	var asJSON bool
 	var data string
 	var number int
+	var l location
 	cmd := &cobra.Command{
-		Use:   "verify DIR",
-		Short: "Check every file of the backups in a folder",
+		Use:   "verify DIR|s3://BUCKET/PREFIX",
+		Short: "Check every file of the backups in a folder or a bucket",
 		Long: `verify checks the hash of every file of all backups in a folder, and that the
 records of their logs follow each other without a gap. It executes nothing: that
 the logs lead to the digests is checked by "atoll restore".
@@ -122,7 +176,11 @@ on the directory meanwhile, and it must still keep the versions of that time
 Exit code 4 says that something is damaged; the message says what.`,
 		Args: arguments(1, "DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			all, err := backup.Verify(cmd.Context(), args[0], newBackupNotes(cmd))
+			at, err := l.of(args[0])
+			if err != nil {
+				return err
+			}
+			all, err := backup.Verify(cmd.Context(), at, newBackupNotes(cmd))
 			if err != nil {
 				return err
 			}
@@ -134,13 +192,14 @@ Exit code 4 says that something is damaged; the message says what.`,
 			if data == "" {
 				return nil
 			}
-			m, err := backup.Compare(cmd.Context(), args[0], number, dataTarget(data), newBackupNotes(cmd))
+			m, err := backup.Compare(cmd.Context(), at, number, dataTarget(data), newBackupNotes(cmd))
 			if err != nil {
 				return err
 			}
 			return tellBackup(cmd, "equals "+data, m, asJSON)
 		},
 	}
+	l.flags(cmd)
 	cmd.Flags().StringVar(&data, "data", "", "data `directory` to compare with")
 	cmd.Flags().IntVar(&number, "number", 0, "`number` of the backup to compare with; 0: the last")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "answer with the manifests, as lines of JSON")
@@ -161,13 +220,15 @@ func restoreCommand() *cobra.Command {
 	var data string
 	var number int
 	var asJSON bool
+	var l location
 	cmd := &cobra.Command{
-		Use:   "restore DIR",
+		Use:   "restore DIR|s3://BUCKET/PREFIX",
 		Short: "Make a data directory of a backup",
 		Long: `restore makes a data directory of a backup: of the last one in the folder, or of
 the one that --number names. It checks every file against its hash, executes the
 log behind the checkpoint and compares the digest at every height, and reads all
-keys against the hashes that the state keeps of itself. The directory is there
+keys against the hashes that the state keeps of itself, and its documents with
+those that the source had at the time of the backup. The directory is there
 when all of that is done, and not before; one that is not empty is refused.
 
 Start a node on it with "atoll dev --data" or "atoll serve --data".`,
@@ -178,13 +239,18 @@ Start a node on it with "atoll dev --data" or "atoll serve --data".`,
 			if data == "" {
 				return usageError{"restore needs --data, the directory to make"}
 			}
-			m, err := restore(cmd.Context(), args[0], number, data, newBackupNotes(cmd))
+			at, err := l.of(args[0])
+			if err != nil {
+				return err
+			}
+			m, err := restore(cmd.Context(), at, number, data, newBackupNotes(cmd))
 			if err != nil {
 				return err
 			}
 			return tellBackup(cmd, "restored to "+data, m, asJSON)
 		},
 	}
+	l.flags(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&data, "data", "", "data `directory` to make")
 	fl.IntVar(&number, "number", 0, "`number` of the backup; 0: the last")

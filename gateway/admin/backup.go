@@ -28,8 +28,8 @@ type BackupError struct {
 	Message string     `json:"message"`
 }
 
-// backup writes a backup into the folder "dir" of this machine, and tells how
-// far it has come. It ends with the request.
+// backup writes a backup into "dir", a folder of this machine or a bucket (see
+// backup.IsBucket), and tells how far it has come. It ends with the request.
 func (d *Door) backup(w http.ResponseWriter, r *http.Request) {
 	dir := r.FormValue("dir")
 	full := r.FormValue("full")
@@ -37,8 +37,8 @@ func (d *Door) backup(w http.ResponseWriter, r *http.Request) {
 	case d.makeBackup == nil:
 		fail(w, atoll.Errorf(atoll.NotFound, "this node makes no backups"))
 		return
-	case !filepath.IsAbs(dir):
-		fail(w, atoll.Errorf(atoll.Invalid, "dir=%q is no absolute name of a folder", dir))
+	case !filepath.IsAbs(dir) && !backup.IsBucket(dir):
+		fail(w, atoll.Errorf(atoll.Invalid, "dir=%q is no absolute name of a folder, nor a bucket", dir))
 		return
 	case full != "" && full != "true" && full != "false":
 		fail(w, atoll.Errorf(atoll.Invalid, "full=%q is neither true nor false", full))
@@ -62,7 +62,10 @@ func (d *Door) backup(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	var last time.Time
-	m, err := d.makeBackup(ctx, filepath.Clean(dir), full == "true", func(p backup.Progress) {
+	if !backup.IsBucket(dir) {
+		dir = filepath.Clean(dir)
+	}
+	m, err := d.makeBackup(ctx, dir, full == "true", func(p backup.Progress) {
 		if time.Since(last) >= backupBeat {
 			last = time.Now()
 			write(BackupLine{Progress: &p})

@@ -46,7 +46,7 @@ var rooms = []room{
 	{"kv/mem", ". kv planted", "github.com/tidwall/btree", worldly},
 	{"kv/pebble", ". kv", "github.com/cockroachdb/pebble/v2 github.com/cockroachdb/errors", worldly},
 	{"log/local", ". wire keys subnet", "", worldly},
-	{"backup", ". wire keys subnet kv/mem kv/pebble log/local", "", worldly},
+	{"backup", ". wire keys subnet kv/mem kv/pebble log/local", "github.com/minio/minio-go/v7", worldly},
 
 	// Doors: somebody's protocol turned into messages and queries.
 	{"route", ". wire keys query program/*", "", worldly},
