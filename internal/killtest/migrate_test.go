@@ -174,6 +174,44 @@ func TestMigrationOnAFailingDisk(t *testing.T) {
 	}
 }
 
+// TestMigrationIsToldAbout starts a node on the earlier format without room for
+// it, and with somebody who stops it: both are told that nothing is lost, and
+// nothing is. Then it starts, and starts again without a migration.
+func TestMigrationIsToldAbout(t *testing.T) {
+	dir := copyFormat(t, earlierDir)
+	stop := atoll.Errorf(atoll.Canceled, "stopped")
+	for _, c := range []struct {
+		opt  host.Options
+		kind atoll.Kind
+	}{
+		{host.Options{MinFree: 1 << 62}, atoll.ResourceExhausted},
+		{host.Options{Migrating: func(host.Migrating) error { return stop }}, atoll.Canceled},
+	} {
+		c.opt.Dir = dir
+		h, err := host.Start(c.opt)
+		if err == nil {
+			h.Close()
+		}
+		if atoll.KindOf(err) != c.kind || !strings.Contains(err.Error(), "nothing is lost") || !strings.Contains(err.Error(), "from format 1 to 2") {
+			t.Errorf("%v, want %s and that nothing is lost", err, c.kind)
+		}
+	}
+	for n := range 2 {
+		book, told := &logBook{}, 0
+		h, err := host.Start(host.Options{Dir: dir, Log: slog.New(slog.NewTextHandler(book, nil)), Migrating: func(host.Migrating) error { told++; return nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if first := n == 0; book.has("was brought to a new format") != first || told > 0 != first {
+			t.Errorf("start %d told %d times, and logged %s", n, told, book)
+		}
+	}
+	verify(t, dir)
+}
+
 // TestMigrationOfADamagedDirectory takes the end of the log away: nothing is
 // migrated, and the directory is left for a restore to judge.
 func TestMigrationOfADamagedDirectory(t *testing.T) {
