@@ -169,7 +169,7 @@ func workloadsOf(s server, config Config) []workload {
 	for _, w := range s.workloads {
 		switch {
 		case s.stores && !slices.Contains(config.Workloads, w):
-		case w == workloadCreate:
+		case w == workloadCreate || w == workloadSmall:
 			creates = append(creates, w)
 		default:
 			reads = append(reads, w)

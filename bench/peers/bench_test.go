@@ -47,7 +47,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: a resident size of %d bytes", sample.Server, sample.Resident)
 		}
 	}
-	round := []string{"disk append", "grpc-echo echo", "yardstick get", "yardstick query", "yardstick count", "yardstick create"}
+	round := []string{"disk append", "grpc-echo echo", "yardstick get", "yardstick query", "yardstick count", "yardstick small", "yardstick create"}
 	if want := slices.Concat(round, round); !slices.Equal(order, want) {
 		t.Errorf("measured %v, want %v", order, want)
 	}

@@ -15,7 +15,8 @@ import (
 type workload string
 
 const (
-	workloadCreate workload = "create" // one new document, acknowledged once it is durable
+	workloadCreate workload = "create" // one new document of ten fields, acknowledged once it is durable
+	workloadSmall  workload = "small"  // the same of three short fields
 	workloadGet    workload = "get"    // one of the seeded documents by its id
 	workloadQuery  workload = "query"  // the first 20 whole documents of an author, in the order of n
 	workloadCount  workload = "count"  // how many documents an author has
@@ -35,6 +36,9 @@ type connection interface {
 // minimumDocument is the least size of a document's answer in bytes: an answer
 // below it lacks the body.
 const minimumDocument = bodySize
+
+// minimumSmallCreate is that of the answer to the create of a small one, at least its id.
+const minimumSmallCreate = idSize
 
 // bulkLoader is a connection that creates many documents in one request, all
 // of them durable when it returns.
@@ -103,6 +107,12 @@ func (c *httpConnection) do(ctx context.Context, w workload, s *source) error {
 		}
 		s.acknowledged(doc.ID)
 		return nil
+	case workloadSmall:
+		body, err := json.Marshal(s.small())
+		if err != nil {
+			return err
+		}
+		return c.send(ctx, http.MethodPost, c.paths.create, body, minimumSmallCreate)
 	case workloadGet:
 		return c.get(ctx, s.existing())
 	case workloadQuery:

@@ -88,7 +88,14 @@ func (c *firestoreConnection) call(ctx context.Context, method string, request p
 func (c *firestoreConnection) do(ctx context.Context, w workload, s *source) error {
 	switch w {
 	case workloadCreate:
-		return c.create(ctx, s)
+		doc := s.document()
+		err := c.create(ctx, firestoreDocument(doc))
+		if err == nil {
+			s.acknowledged(doc.ID)
+		}
+		return err
+	case workloadSmall:
+		return c.create(ctx, firestoreSmall(s.small()))
 	case workloadGet:
 		return c.get(ctx, s.existing())
 	case workloadQuery:
@@ -100,22 +107,16 @@ func (c *firestoreConnection) do(ctx context.Context, w workload, s *source) err
 }
 
 // create commits one document that must not exist yet.
-func (c *firestoreConnection) create(ctx context.Context, s *source) error {
-	doc := s.document()
-	err := c.call(ctx, methodCommit, &firestorepb.CommitRequest{
+func (c *firestoreConnection) create(ctx context.Context, doc *firestorepb.Document) error {
+	return c.call(ctx, methodCommit, &firestorepb.CommitRequest{
 		Database: database,
 		Writes: []*firestorepb.Write{{
-			Operation: &firestorepb.Write_Update{Update: firestoreDocument(doc)},
+			Operation: &firestorepb.Write_Update{Update: doc},
 			CurrentDocument: &firestorepb.Precondition{
 				ConditionType: &firestorepb.Precondition_Exists{Exists: false},
 			},
 		}},
 	}, minimumCommit)
-	if err != nil {
-		return err
-	}
-	s.acknowledged(doc.ID)
-	return nil
 }
 
 // minimumCommit is the least that an answer to a Commit has: a commit time and
@@ -221,6 +222,12 @@ func firestoreDocument(doc document) *firestorepb.Document {
 		"views":    integerValue(doc.Views),
 		"language": stringValue(doc.Language),
 		"at":       stringValue(doc.At),
+	}}
+}
+
+func firestoreSmall(doc small) *firestorepb.Document {
+	return &firestorepb.Document{Name: documentName(doc.ID), Fields: map[string]*firestorepb.Value{
+		"title": stringValue(doc.Title), "author": stringValue(doc.Author), "n": integerValue(doc.N),
 	}}
 }
 

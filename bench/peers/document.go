@@ -70,15 +70,35 @@ func newSource(seed uint64, seeded []string) *source {
 	return &source{rng: rand.New(rand.NewPCG(seed, 3)), seeded: seeded}
 }
 
-// document makes up the next document.
-func (s *source) document() document {
+// small is a document that is as small as documents get in use.
+type small struct {
+	ID     string `json:"id"`
+	Title  string `json:"title"`
+	Author string `json:"author"`
+	N      int64  `json:"n"`
+}
+
+// small makes up the next small document.
+func (s *source) small() small {
+	n := s.number()
+	return small{s.id(), fmt.Sprintf("Note %d", n), s.author(), n}
+}
+
+// id makes up an id.
+func (s *source) id() string {
 	var id [idSize]byte
 	for i := range id {
 		id[i] = idLetters[s.rng.IntN(len(idLetters))]
 	}
+	return string(id[:])
+}
+
+// document makes up the next document.
+func (s *source) document() document {
+	id := s.id()
 	n := s.number()
 	start := s.rng.IntN(len(text) - bodySize)
-	return document{string(id[:]), fields{
+	return document{id, fields{
 		Title:    fmt.Sprintf("Note %d", n),
 		Body:     text[start : start+bodySize],
 		Author:   s.author(),

@@ -93,7 +93,7 @@ func parseFlags(args []string) (config Config, err error) {
 	flags.IntVar(&config.Rounds, "rounds", 3, "rounds; in each, every server runs once")
 	flags.IntVar(&config.Seeded, "seed", 5000, "documents in each server before the measurement, at least 1000")
 	only := flags.String("only", "", fmt.Sprintf("what to measure, of %v, with commas between", allNames))
-	workloads := flags.String("workload", "create,get,query,count", fmt.Sprintf("what the servers of documents are asked, of %v", documentWorkloads))
+	workloads := flags.String("workload", "small,create,get,query,count", fmt.Sprintf("what the servers of documents are asked, of %v", documentWorkloads))
 	config.options.flags(flags)
 	if err := flags.Parse(args); err != nil {
 		return Config{}, err

@@ -161,6 +161,14 @@ func (c *postgresConnection) do(ctx context.Context, w workload, s *source) erro
 		}
 		s.acknowledged(doc.ID)
 		return nil
+	case workloadSmall:
+		doc := s.small()
+		body, err := json.Marshal(doc)
+		if err != nil {
+			return err
+		}
+		_, err = c.conn.Exec(ctx, postgresCreate, doc.ID, body)
+		return err
 	case workloadGet:
 		return c.get(ctx, s.existing())
 	case workloadQuery:

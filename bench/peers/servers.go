@@ -56,7 +56,7 @@ type server struct {
 }
 
 // documentWorkloads are the workloads of all servers that store documents.
-var documentWorkloads = []workload{workloadCreate, workloadGet, workloadQuery, workloadCount}
+var documentWorkloads = []workload{workloadSmall, workloadCreate, workloadGet, workloadQuery, workloadCount}
 
 // servers lists every server, for a number of connections. atollProgram is the
 // path of a built Atoll, or empty to build it from the main module.
