@@ -10,8 +10,8 @@ import (
 	"atoll/query"
 )
 
-// Weights of Estimate, in microseconds of processor time, as measured on one
-// core of a small machine: within a factor of two for requests of any size.
+// Weights of Estimate, in microseconds of processor time: rough figures of one
+// core of a small machine, to rank requests by, not to bill them.
 const (
 	costRequest = 30
 	costSeek    = 3
