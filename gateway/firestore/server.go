@@ -56,8 +56,8 @@ type Limits struct {
 	Streams uint32
 	// Deadline ends requests whose client sets none or a later one. Default 60 s.
 	Deadline time.Duration
-	// Parallel is how many writes of one BatchWrite are under way at once.
-	// Default 32.
+	// Parallel is how many writes of one BatchWrite are under way at once on a
+	// subnet whose semantics version does not take them together. Default 32.
 	Parallel int
 	// PartitionNames is how many names one PartitionQuery goes through before
 	// it leaves the rest to its next page. Default 100,000.
