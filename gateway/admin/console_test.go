@@ -339,6 +339,7 @@ func TestHostile(t *testing.T) {
 		safe("a document")
 	}
 	before := w.doc(firstOf(documents))
+	b.until(`document.querySelector("#edit")`)
 	b.eval(`document.querySelector("#edit").click()`)
 	b.until(`document.querySelector(".editor .primary")`)
 	safe("the editor")

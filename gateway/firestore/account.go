@@ -288,6 +288,24 @@ func (m *metered) CommitIf(ctx context.Context, db atoll.Database, writes []shar
 	return reply, err
 }
 
+// Apply implements Router.
+func (m *metered) Apply(ctx context.Context, db atoll.Database, writes []shard.Write, ids []atoll.RequestID, who route.Caller) ([]shard.Applied, error) {
+	op := m.begin(ctx, who)
+	results, err := m.Router.Apply(ctx, db, writes, ids, who)
+	if atoll.KindOf(err) == atoll.Unimplemented {
+		return results, err // the writes are committed one by one
+	}
+	op.call.Commit(db, writes)
+	var done []shard.Write
+	for i := range results {
+		if results[i].Err == nil {
+			done = append(done, writes[i])
+		}
+	}
+	op.end(written(done, err), err)
+	return results, err
+}
+
 // written returns the costs of a commit.
 func written(writes []shard.Write, err error) (costs account.Costs) {
 	if err != nil {
