@@ -12,7 +12,7 @@ import (
 
 // The semantics that this version of Atoll executes. Version 1 bills messages;
 // version 2 bills storage too; in version 3 shards take writes that are done each
-// by itself in one message.
+// by itself in one message, and have indexes that are set.
 const (
 	MinSemantics atoll.Semantics = 1
 	MaxSemantics atoll.Semantics = 3

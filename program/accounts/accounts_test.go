@@ -40,6 +40,8 @@ func newWorld(t *testing.T, cycles uint64, programs ...string) *world {
 	w.m = m
 	w.block(atoll.Message{To: []atoll.CanisterID{atoll.Management}, Method: subnet.MethodGenesis,
 		Payload: wire.Marshal(subnet.Genesis{Canisters: []subnet.GenesisCanister{{Program: "accounts", Cycles: cycles}}})})
+	w.block(atoll.Message{To: []atoll.CanisterID{atoll.Management}, Method: subnet.MethodActivate,
+		Payload: wire.Marshal(subnet.ActivateRequest{Version: subnet.MaxSemantics})})
 	return w
 }
 
@@ -47,6 +49,9 @@ func (w *world) block(messages ...atoll.Message) []atoll.Outcome {
 	w.Helper()
 	h := w.m.Head()
 	b := &atoll.Block{Height: h.Height + 1, Time: h.Time + 1000, Semantics: h.Semantics, Messages: messages, Seed: [16]byte{byte(h.Height)}}
+	if h.Height == 0 {
+		b.Supports = [2]atoll.Semantics{subnet.MinSemantics, subnet.MaxSemantics}
+	}
 	_, chain := h.Chain.Append(1, b)
 	res, err := w.m.Execute(b, chain)
 	if err != nil {

@@ -5,19 +5,13 @@ import (
 	"atoll/wire"
 )
 
-// applySemantics is the version from which on a shard takes MethodApply.
-const applySemantics atoll.Semantics = 3
-
 // apply executes each write of a request as a commit of its own, with an id of
 // its own, all at one time: what a write does, and what is kept of it, is what
 // a CommitRequest with it alone would do and keep, so that a repetition may
 // come either way. A write that cannot be done is told of in its result and
-// changes nothing. Errors: WrongRange, Invalid for a malformed request, and
-// Unimplemented before semantics version 3; then nothing was done at all.
+// changes nothing. Errors: WrongRange, and Invalid for a malformed request; then
+// nothing was done at all.
 func (p Program) apply(ctx atoll.Context, in atoll.Input) ([]byte, error) {
-	if ctx.Turn().Semantics < applySemantics {
-		return nil, noMethod("update", in.Method)
-	}
 	var req ApplyRequest
 	if err := wire.Unmarshal(in.Payload, &req); err != nil {
 		return nil, err

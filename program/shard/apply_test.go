@@ -106,11 +106,11 @@ func TestApplyRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, err, test.kind)
 		}
 	}
-	s.semantics = applySemantics - 1
+	s.semantics = since(MethodApply) - 1
 	if _, err := s.apply(1, many[0]); atoll.KindOf(err) != atoll.Unimplemented {
 		t.Errorf("under an older semantics version: %v", err)
 	}
-	s.semantics = applySemantics
+	s.semantics = since(MethodApply)
 	if n := len(s.ranges.dump()); n != before {
 		t.Errorf("%d keys were written by what was refused", n-before)
 	}

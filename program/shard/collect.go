@@ -44,13 +44,13 @@ func (p Program) collect(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 		return nil, err
 	}
 	reply := new(CollectReply)
-	m := &maintenance{state: ctx.State()}
+	m := newMaintenance(ctx)
 	budget := req.Limit
 	for i := range owned {
 		if p.planted.Has(planted.HistoryTooShort) {
 			h.Versions = ctx.Turn().Now
 		}
-		c := collection{ctx: ctx, ranges: ctx.Ranges(), d: &owned[i], budget: &budget, reply: reply, maintenance: m}
+		c := collection{ctx: ctx, ranges: ctx.Ranges(), d: &owned[i], budget: &budget, reply: reply, maintenance: &m}
 		if err := c.run(h, min(req.Requests, ctx.Turn().Now)); err != nil {
 			return nil, err
 		}

@@ -91,7 +91,7 @@ func (c *commitment) join(ctxs []atoll.Context, req *CommitRequest) error {
 		if err != nil {
 			return err
 		}
-		c.parts[i] = part{ctx.Ranges(), d, maintenance{state: ctx.State()}}
+		c.parts[i] = part{ctx.Ranges(), d, newMaintenance(ctx)}
 		if first := c.parts[0]; d.Database != first.Database || d.Family != first.Family {
 			return atoll.Errorf(atoll.Invalid, "ranges %d and %d are of different databases or families; a commit is to one", first.Range, d.Range)
 		}

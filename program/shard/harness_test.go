@@ -150,7 +150,7 @@ type subnet struct {
 const firstTime = 1000
 
 func newSubnet() *subnet {
-	return &subnet{program: New(), semantics: applySemantics, now: firstTime, ranges: newMemory(), private: map[atoll.CanisterID]*memory{}}
+	return &subnet{program: New(), semantics: since(MethodApply), now: firstTime, ranges: newMemory(), private: map[atoll.CanisterID]*memory{}}
 }
 
 // The cast of most tests.

@@ -74,6 +74,12 @@ type maintenance struct {
 	of    map[string]*maintained
 }
 
+// newMaintenance looks at nothing before indexes can be set: what a write reads
+// is on its bill, and so a part of what old blocks lead to.
+func newMaintenance(ctx atoll.Context) maintenance {
+	return maintenance{state: ctx.State(), asked: ctx.Turn().Semantics < setSemantics}
+}
+
 func (m *maintenance) find(collection string) (*maintained, error) {
 	if !m.asked {
 		_, ok, err := m.state.Get([]byte{stateIndexes})

@@ -36,6 +36,9 @@ func (p Program) Update(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 	if in.IsReply {
 		return nil, atoll.Errorf(atoll.Invalid, "a shard makes no calls, so it takes no replies")
 	}
+	if ctx.Turn().Semantics < since(in.Method) {
+		return nil, noMethod("update", in.Method)
+	}
 	switch in.Method {
 	case MethodCommit:
 		return p.commit([]atoll.Context{ctx}, in)
@@ -51,6 +54,21 @@ func (p Program) Update(ctx atoll.Context, in atoll.Input) ([]byte, error) {
 		return build(ctx, in)
 	}
 	return nil, noMethod("update", in.Method)
+}
+
+// setSemantics is the version from which on indexes can be set, so that writes
+// look whether any are.
+const setSemantics atoll.Semantics = 3
+
+// since returns the semantics version from which on a shard has an update.
+func since(method string) atoll.Semantics {
+	switch method {
+	case MethodApply:
+		return 3
+	case MethodIndexes, MethodBuild:
+		return setSemantics
+	}
+	return 1
 }
 
 // UpdateJoint executes a commit over several shards: with one commit time, all

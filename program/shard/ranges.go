@@ -95,7 +95,7 @@ func assign(ctx atoll.Context, in atoll.Input) error {
 			return err
 		}
 	}
-	if !slices.ContainsFunc(owned, func(have Descriptor) bool { return have.covers(&d) }) {
+	if ctx.Turn().Semantics >= setSemantics && !slices.ContainsFunc(owned, func(have Descriptor) bool { return have.covers(&d) }) {
 		if err := rebuildAll(ctx.State()); err != nil {
 			return err
 		}
