@@ -32,7 +32,7 @@ func (s *Service) account(fullMethod, method string, start time.Time) *account.C
 // metered is a Router that tells the call in a request's context what it costs,
 // and holds it to the budgets.
 type metered struct {
-	Router
+	router    Router // named, so that no method of it goes by unnoticed
 	clock     func() time.Time
 	queryTime time.Duration // 0: the deadline of all requests is the bound
 	allowed   *allowance    // nil: there is no such budget
@@ -44,7 +44,7 @@ func meter(o *Options, deadline time.Duration) Router {
 		return o.Router
 	}
 	b := o.Accounts.Budgets()
-	m := &metered{Router: o.Router, clock: o.Clock, allowed: newAllowance(o.Accounts, o.Clock)}
+	m := &metered{router: o.Router, clock: o.Clock, allowed: newAllowance(o.Accounts, o.Clock)}
 	if b.Time < deadline {
 		m.queryTime = b.Time
 	}
@@ -145,7 +145,7 @@ func (m *metered) Query(ctx context.Context, db atoll.Database, q query.Query, o
 	ctx, cancel := m.bounded(ctx)
 	defer cancel()
 	var found, bytes int
-	result, err := m.Router.Query(ctx, db, q, o, who, func(at atoll.Time, f *shard.Found) error {
+	result, err := m.router.Query(ctx, db, q, o, who, func(at atoll.Time, f *shard.Found) error {
 		found++
 		bytes += len(f.Doc)
 		return each(at, f)
@@ -164,7 +164,7 @@ func (m *metered) Aggregate(ctx context.Context, db atoll.Database, q query.Quer
 	o.Allow = op.allow
 	ctx, cancel := m.bounded(ctx)
 	defer cancel()
-	sum, result, err := m.Router.Aggregate(ctx, db, q, figures, o, who)
+	sum, result, err := m.router.Aggregate(ctx, db, q, figures, o, who)
 	err = op.late(err)
 	costs := costsOf(&result.Stats)
 	if err == nil {
@@ -181,7 +181,7 @@ func (m *metered) Group(ctx context.Context, db atoll.Database, q query.Query, g
 	o.Allow = op.allow
 	ctx, cancel := m.bounded(ctx)
 	defer cancel()
-	groups, result, err := m.Router.Group(ctx, db, q, grouping, o, who)
+	groups, result, err := m.router.Group(ctx, db, q, grouping, o, who)
 	err = op.late(err)
 	costs := costsOf(&result.Stats)
 	if err == nil {
@@ -194,14 +194,14 @@ func (m *metered) Group(ctx context.Context, db atoll.Database, q query.Query, g
 // Get implements Router.
 func (m *metered) Get(ctx context.Context, db atoll.Database, paths []atoll.Path, at atoll.Time, who route.Caller) (shard.GetReply, error) {
 	if len(paths) == 0 { // only the time is asked for
-		return m.Router.Get(ctx, db, paths, at, who)
+		return m.router.Get(ctx, db, paths, at, who)
 	}
 	op := m.begin(ctx, who)
 	op.call.Documents(db, paths)
 	err := op.allow(shard.QueryStats{})
 	var reply shard.GetReply
 	if err == nil {
-		reply, err = m.Router.Get(ctx, db, paths, at, who)
+		reply, err = m.router.Get(ctx, db, paths, at, who)
 	}
 	op.end(read(reply.Documents), err)
 	return reply, err
@@ -227,7 +227,7 @@ func (m *metered) Each(ctx context.Context, db atoll.Database, paths []atoll.Pat
 	err := op.allow(shard.QueryStats{})
 	var costs account.Costs
 	if err == nil {
-		err = m.Router.Each(ctx, db, paths, at, who, func(at atoll.Time, i int, d *shard.Document) error {
+		err = m.router.Each(ctx, db, paths, at, who, func(at atoll.Time, i int, d *shard.Document) error {
 			costs.Keys++
 			costs.DocumentsRead++
 			if d.Doc != nil {
@@ -248,7 +248,7 @@ func (m *metered) List(ctx context.Context, db atoll.Database, req shard.ListReq
 	err := op.allow(shard.QueryStats{})
 	var reply shard.ListReply
 	if err == nil {
-		reply, err = m.Router.List(ctx, db, req, who)
+		reply, err = m.router.List(ctx, db, req, who)
 	}
 	op.end(read(reply.Documents), err)
 	return reply, err
@@ -261,7 +261,7 @@ func (m *metered) Collections(ctx context.Context, db atoll.Database, req shard.
 	err := op.allow(shard.QueryStats{})
 	var reply shard.CollectionsReply
 	if err == nil {
-		reply, err = m.Router.Collections(ctx, db, req, who)
+		reply, err = m.router.Collections(ctx, db, req, who)
 	}
 	n := uint64(len(reply.IDs))
 	op.end(account.Costs{Seeks: n, Keys: n, Results: n}, err)
@@ -272,7 +272,7 @@ func (m *metered) Collections(ctx context.Context, db atoll.Database, req shard.
 func (m *metered) Commit(ctx context.Context, db atoll.Database, writes []shard.Write, id atoll.RequestID, who route.Caller) (shard.CommitReply, error) {
 	op := m.begin(ctx, who)
 	op.call.Commit(db, writes)
-	reply, err := m.Router.Commit(ctx, db, writes, id, who)
+	reply, err := m.router.Commit(ctx, db, writes, id, who)
 	op.end(written(writes, err), err)
 	return reply, err
 }
@@ -281,7 +281,7 @@ func (m *metered) Commit(ctx context.Context, db atoll.Database, writes []shard.
 func (m *metered) CommitIf(ctx context.Context, db atoll.Database, writes []shard.Write, reads route.Reads, id atoll.RequestID, who route.Caller) (shard.CommitReply, error) {
 	op := m.begin(ctx, who)
 	op.call.Commit(db, writes)
-	reply, err := m.Router.CommitIf(ctx, db, writes, reads, id, who)
+	reply, err := m.router.CommitIf(ctx, db, writes, reads, id, who)
 	costs := written(writes, err)
 	costs.Keys += uint64(len(reads.Documents))
 	op.end(costs, err)
@@ -291,7 +291,7 @@ func (m *metered) CommitIf(ctx context.Context, db atoll.Database, writes []shar
 // Apply implements Router.
 func (m *metered) Apply(ctx context.Context, db atoll.Database, writes []shard.Write, ids []atoll.RequestID, who route.Caller) ([]shard.Applied, error) {
 	op := m.begin(ctx, who)
-	results, err := m.Router.Apply(ctx, db, writes, ids, who)
+	results, err := m.router.Apply(ctx, db, writes, ids, who)
 	if atoll.KindOf(err) == atoll.Unimplemented {
 		return results, err // the writes are committed one by one
 	}

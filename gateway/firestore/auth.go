@@ -28,7 +28,7 @@ type Auth struct {
 
 // Administrator is the principal of "Bearer owner" in dev mode: an opaque
 // principal, which cannot be a canister's, for those have ten bytes.
-const Administrator atoll.Principal = "owner\x01"
+const Administrator = route.Administrator
 
 // maxToken bounds the bytes of a token; Firebase's are about 1 KiB.
 const maxToken = 16 << 10

@@ -28,29 +28,36 @@ func newReading(db atoll.Database, mask *firestorepb.DocumentMask) (reading, err
 }
 
 // document converts what a shard returned. A missing document keeps its name
-// alone. The fields are in their wire format (see appendFields): they are there
+// alone. The fields are in their wire format (see rawfields.go): they are there
 // for who receives the message, not in its Fields.
 func (r *reading) document(d *shard.Document) (*firestorepb.Document, error) {
 	out := &firestorepb.Document{Name: r.names.of(d.Path), CreateTime: fromTime(d.Created), UpdateTime: fromTime(d.Updated)}
 	if d.Doc == nil {
 		return out, nil
 	}
-	if !r.masked {
-		if fields, ok := fromStored(d.Doc); ok {
-			out.ProtoReflect().SetUnknown(fields)
-			return out, nil
-		}
-	}
-	doc, err := value.DecodeDocument(d.Doc)
-	if err != nil {
-		return nil, &atoll.Error{Kind: atoll.DataLoss, Msg: "the document " + out.Name + " cannot be read", Detail: err.Error()}
-	}
+	stored := d.Doc
 	if r.masked {
-		doc = value.Project(doc, r.paths)
+		doc, err := value.DecodeDocument(stored)
+		if err != nil {
+			return nil, unreadable(out.Name, err)
+		}
+		stored = value.Encode(value.Project(doc, r.paths))
 	}
-	raw := make([]byte, 0, sizeFields(documentFields, doc))
-	out.ProtoReflect().SetUnknown(appendFields(raw, documentFields, doc))
+	fields, ok := AppendStored(nil, stored)
+	if !ok {
+		return nil, unreadable(out.Name, value.Validate(stored))
+	}
+	out.ProtoReflect().SetUnknown(fields)
 	return out, nil
+}
+
+// unreadable says that a stored document is damaged.
+func unreadable(name string, why error) error {
+	e := &atoll.Error{Kind: atoll.DataLoss, Msg: "the document " + name + " cannot be read"}
+	if why != nil {
+		e.Detail = why.Error()
+	}
+	return e
 }
 
 // fromResult converts what became of one write.

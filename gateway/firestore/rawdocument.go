@@ -1,23 +1,27 @@
 package firestore
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"atoll/value"
 )
 
 // storedWriter writes stored documents in protobuf's wire format, without a
-// tree of values between. What lies in a map or an array is written first, and
+// tree of values between (see rawfields.go). What lies in a map or an array is written first, and
 // moved to make room for its length.
 type storedWriter struct {
 	b    []byte
 	head []byte // scratch
 }
 
-// fromStored returns a document's fields as appendFields appends them. ok is
-// false for what it leaves to that: vectors, and what is not a stored document.
-func fromStored(doc []byte) (fields []byte, ok bool) {
-	w := storedWriter{b: make([]byte, 0, len(doc)+len(doc)/4+64)}
+// AppendStored appends the fields of a stored document (package value) as they
+// stand in a google.firestore.v1.Document in protobuf's wire format, in the order
+// of their names. ok is false for what is not a stored document; it does not
+// look at all that value.DecodeDocument looks at.
+func AppendStored(b, doc []byte) (with []byte, ok bool) {
+	w := storedWriter{b: slices.Grow(b, len(doc)+len(doc)/4+64)}
 	ok = w.fields(doc, documentFields, 0)
 	return w.b, ok
 }
@@ -26,7 +30,7 @@ func fromStored(doc []byte) (fields []byte, ok bool) {
 func (w *storedWriter) fields(m []byte, number protowire.Number, depth int) bool {
 	return depth <= value.MaxDepth && value.EachStored(m, func(name []byte, v value.Stored) bool {
 		if size, ok := sizeStored(v); ok {
-			w.b = appendStoredEntry(w.b, number, name, size)
+			w.b = appendEntry(w.b, number, name, size)
 			w.scalar(v)
 			return true
 		}
@@ -34,16 +38,16 @@ func (w *storedWriter) fields(m []byte, number protowire.Number, depth int) bool
 		if !w.container(v, depth) {
 			return false
 		}
-		w.head = appendStoredEntry(w.head[:0], number, name, len(w.b)-mark)
+		w.head = appendEntry(w.head[:0], number, name, len(w.b)-mark)
 		w.insert(mark)
 		return true
 	})
 }
 
-// appendStoredEntry is appendEntry for a name that is bytes.
-func appendStoredEntry(b []byte, number protowire.Number, name []byte, valueSize int) []byte {
+// appendEntry appends a map's entry up to the place of its value.
+func appendEntry[Name []byte | string](b []byte, number protowire.Number, name Name, valueSize int) []byte {
 	b = appendLength(b, number, sizeBytes(entryKey, len(name))+sizeBytes(entryValue, valueSize))
-	b = protowire.AppendBytes(protowire.AppendTag(b, entryKey, protowire.BytesType), name)
+	b = append(appendLength(b, entryKey, len(name)), name...)
 	return appendLength(b, entryValue, valueSize)
 }
 
@@ -64,6 +68,9 @@ func (w *storedWriter) container(v value.Stored, depth int) bool {
 	case value.KindArray:
 		number = valueArray
 		ok = w.elems(v.Bytes(), depth+1)
+	case value.KindVector:
+		ok = true
+		w.vector(v)
 	}
 	w.head = appendLength(w.head[:0], number, len(w.b)-mark)
 	w.insert(mark)
@@ -87,7 +94,22 @@ func (w *storedWriter) elems(array []byte, depth int) bool {
 	})
 }
 
-// sizeStored is sizeValue of a value that holds no others.
+// vector appends the entries of the map that stands for a vector: a marker,
+// and an array of doubles.
+func (w *storedWriter) vector(v value.Stored) {
+	w.b = appendEntry(w.b, mapFields, vectorTypeField, sizeBytes(valueString, len(vectorType)))
+	w.b = append(appendLength(w.b, valueString, len(vectorType)), vectorType...)
+	n := len(v.Bytes()) / 8
+	elems := n * sizeBytes(arrayValues, doubleSize)
+	w.b = appendEntry(w.b, mapFields, vectorValueField, sizeBytes(valueArray, elems))
+	w.b = appendLength(w.b, valueArray, elems)
+	for i := range n {
+		w.b = appendDouble(appendLength(w.b, arrayValues, doubleSize), valueDouble, v.Double(i))
+	}
+}
+
+// sizeStored is the length of what scalar appends, for a value that holds no
+// others.
 func sizeStored(v value.Stored) (size int, ok bool) {
 	switch v.Kind() {
 	case value.KindNull:
@@ -112,7 +134,8 @@ func sizeStored(v value.Stored) (size int, ok bool) {
 	return 0, false
 }
 
-// scalar is appendValue of a value that sizeStored knows.
+// scalar appends the one field of a Value that is set, for a value that
+// sizeStored knows.
 func (w *storedWriter) scalar(v value.Stored) {
 	text := func(number protowire.Number) []byte {
 		return protowire.AppendBytes(protowire.AppendTag(w.b, number, protowire.BytesType), v.Bytes())
